@@ -27,8 +27,8 @@ uint32_t duet_read_u24(duet_reader *r);
 uint32_t duet_read_u32(duet_reader *r);
 uint64_t duet_read_u48(duet_reader *r);
 uint64_t duet_read_u64(duet_reader *r);
-duet_bytes duet_read_bytes(duet_reader *r, size_t len);  /* {NULL, 0} when there are not so many */
-duet_reader duet_read_sub(duet_reader *r, size_t len);   /* a reader of the next len bytes; failed when r fails */
+duet_bytes duet_read_bytes(duet_reader *r, size_t len); /* {NULL, 0} when there are not so many */
+duet_reader duet_read_sub(duet_reader *r, size_t len);  /* a reader of the next len bytes; failed when r fails */
 void duet_read_skip(duet_reader *r, size_t len);
 uint8_t duet_peek_u8(const duet_reader *r, size_t offset); /* from the current position; 0 past the end, no failure */
 size_t duet_reader_left(const duet_reader *r);

@@ -4,8 +4,7 @@
 
 #include "duet/base.h"
 
-void duet_log(const duet_env *env, duet_log_level level, const char *module, const char *format, ...)
-    DUET_PRINTF(4, 5);
+void duet_log(const duet_env *env, duet_log_level level, const char *module, const char *format, ...) DUET_PRINTF(4, 5);
 
 void duet_trace_state(const duet_env *env, duet_time now, const char *module, const char *subject, const char *from,
                       const char *to, const char *cause);

@@ -16,9 +16,9 @@ typedef struct duet_map {
 } duet_map;
 
 int duet_map_init(duet_map *m, const duet_env *env);
-void *duet_map_get(const duet_map *m, uint64_t key); /* NULL when absent */
+void *duet_map_get(const duet_map *m, uint64_t key);      /* NULL when absent */
 int duet_map_set(duet_map *m, uint64_t key, void *value); /* value not NULL; replaces */
-void *duet_map_remove(duet_map *m, uint64_t key); /* what was there, or NULL */
+void *duet_map_remove(duet_map *m, uint64_t key);         /* what was there, or NULL */
 /* Visits all: start with *cursor = 0; returns false at the end. Removing the visited entry is not allowed. */
 bool duet_map_next(const duet_map *m, size_t *cursor, uint64_t *key, void **value);
 void duet_map_free(duet_map *m);

@@ -11,9 +11,9 @@ duet_env duet_env_resolve(const duet_env *env);
 void *duet_alloc(const duet_env *env, size_t size);  /* uninitialised */
 void *duet_calloc(const duet_env *env, size_t size); /* zeroed */
 void *duet_realloc(const duet_env *env, void *ptr, size_t size);
-char *duet_strdup(const duet_env *env, const char *text);               /* NULL gives NULL */
+char *duet_strdup(const duet_env *env, const char *text); /* NULL gives NULL */
 char *duet_strndup(const duet_env *env, const char *text, size_t len);
-void *duet_memdup(const duet_env *env, const void *data, size_t len);   /* len 0 gives a 1-byte block */
+void *duet_memdup(const duet_env *env, const void *data, size_t len); /* len 0 gives a 1-byte block */
 /* duet_free is public. */
 
 int duet_random(const duet_env *env, void *out, size_t len); /* DUET_OK or DUET_ERR_CRYPTO */
@@ -32,7 +32,7 @@ void duet_buffer_init(duet_buffer *b, const duet_env *env);
 void duet_buffer_append(duet_buffer *b, const void *data, size_t len);
 void duet_buffer_text(duet_buffer *b, const char *text);
 void duet_buffer_printf(duet_buffer *b, const char *format, ...) DUET_PRINTF(2, 3);
-void duet_buffer_clear(duet_buffer *b); /* keeps the memory */
+void duet_buffer_clear(duet_buffer *b);  /* keeps the memory */
 char *duet_buffer_steal(duet_buffer *b); /* the text, to be freed with duet_free; NULL when failed. b is empty then */
 void duet_buffer_free(duet_buffer *b);
 

@@ -9,9 +9,9 @@ typedef struct duet_outbox_slot duet_outbox_slot;
 
 typedef struct duet_outbox {
     const duet_env *env;
-    size_t payload_max;  /* largest datagram */
-    size_t limit;        /* most datagrams waiting; beyond that the new one is dropped and counted */
-    duet_outbox_slot *first, *last; /* waiting */
+    size_t payload_max;                 /* largest datagram */
+    size_t limit;                       /* most datagrams waiting; beyond that the new one is dropped and counted */
+    duet_outbox_slot *first, *last;     /* waiting */
     duet_outbox_slot *lent, *lent_last; /* pulled and perhaps still in use */
     duet_outbox_slot *spare;
     size_t waiting, lent_count, spare_count;

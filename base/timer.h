@@ -19,7 +19,7 @@ typedef struct duet_timers {
 
 void duet_timers_set(duet_timers *q, duet_timer *t, duet_time deadline); /* arms or moves; DUET_NEVER disarms */
 void duet_timers_cancel(duet_timers *q, duet_timer *t);
-duet_time duet_timers_deadline(const duet_timers *q);        /* of the earliest; DUET_NEVER when there is none */
-duet_timer *duet_timers_pop(duet_timers *q, duet_time now);  /* the earliest that is due, disarmed; or NULL */
+duet_time duet_timers_deadline(const duet_timers *q);       /* of the earliest; DUET_NEVER when there is none */
+duet_timer *duet_timers_pop(duet_timers *q, duet_time now); /* the earliest that is due, disarmed; or NULL */
 
 #endif

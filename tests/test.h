@@ -96,7 +96,8 @@ static inline void test_allocator_init(test_allocator *t, uint64_t fail_at)
 
 /* Runs `run` again and again, failing the first, second, … allocation, until a run needs fewer. `run` returns DUET_OK
  * or DUET_ERR_NOMEM and frees all it made. Returns how many allocations were failed. */
-static inline uint64_t test_fail_each_allocation(const char *what, int (*run)(const duet_env *env, void *arg), void *arg)
+static inline uint64_t test_fail_each_allocation(const char *what, int (*run)(const duet_env *env, void *arg),
+                                                 void *arg)
 {
     uint64_t failed = 0;
 

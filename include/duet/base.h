@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define DUET_API           __attribute__((visibility("default")))
-#define DUET_PRINTF(f, a)  __attribute__((format(printf, f, a)))
-#define DUET_MUST_CHECK    __attribute__((warn_unused_result))
+#define DUET_API          __attribute__((visibility("default")))
+#define DUET_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define DUET_MUST_CHECK   __attribute__((warn_unused_result))
 #else
 #define DUET_API
 #define DUET_PRINTF(f, a)
@@ -260,13 +260,13 @@ typedef struct duet_candidate {
     uint16_t component; /**< 1 RTP (and all of rtcp-mux), 2 RTCP */
     duet_protocol protocol;
     uint32_t priority;
-    duet_address address;               /**< family DUET_AF_NONE when `name` is set */
-    char name[DUET_HOST_NAME_MAX + 1];  /**< a host name such as "….local" instead of an address, otherwise "" */
+    duet_address address;              /**< family DUET_AF_NONE when `name` is set */
+    char name[DUET_HOST_NAME_MAX + 1]; /**< a host name such as "….local" instead of an address, otherwise "" */
     duet_candidate_type type;
-    duet_address related;               /**< raddr and rport; family DUET_AF_NONE when absent */
-    duet_tcp_type tcp_type;             /**< tcp candidates */
-    char ufrag[DUET_UFRAG_MAX + 1];     /**< "ufrag" extension (trickled candidates), otherwise "" */
-    uint32_t network_cost;              /**< "network-cost" extension, 0 when absent */
+    duet_address related;           /**< raddr and rport; family DUET_AF_NONE when absent */
+    duet_tcp_type tcp_type;         /**< tcp candidates */
+    char ufrag[DUET_UFRAG_MAX + 1]; /**< "ufrag" extension (trickled candidates), otherwise "" */
+    uint32_t network_cost;          /**< "network-cost" extension, 0 when absent */
 } duet_candidate;
 
 #define DUET_CANDIDATE_TEXT_MAX 1024
@@ -331,8 +331,8 @@ typedef enum duet_setup {
     DUET_SETUP_HOLDCONN,
 } duet_setup;
 
-DUET_API const char *duet_setup_name(duet_setup setup);                 /**< "active", …; NULL for NONE */
-DUET_API duet_setup duet_setup_parse(const char *text, size_t len);     /**< DUET_SETUP_NONE when unknown */
+DUET_API const char *duet_setup_name(duet_setup setup);             /**< "active", …; NULL for NONE */
+DUET_API duet_setup duet_setup_parse(const char *text, size_t len); /**< DUET_SETUP_NONE when unknown */
 
 /** A STUN or TURN server, W3C RTCIceServer. */
 typedef struct duet_ice_server {
@@ -347,9 +347,9 @@ typedef struct duet_codec {
     char name[32];        /**< encoding name: "opus", "VP8", "rtx" */
     uint8_t payload_type; /**< 0 to 127 */
     uint32_t clock_rate;
-    uint8_t channels;     /**< 1 when absent */
-    char fmtp[256];       /**< format parameters, "" when absent */
-    uint32_t feedback;    /**< bits DUET_FEEDBACK_… */
+    uint8_t channels;  /**< 1 when absent */
+    char fmtp[256];    /**< format parameters, "" when absent */
+    uint32_t feedback; /**< bits DUET_FEEDBACK_… */
 } duet_codec;
 
 #define DUET_FEEDBACK_NACK         (1u << 0)

@@ -66,9 +66,9 @@ typedef struct duet_dtls_config {
     duet_certificate *certificate;          /**< a reference is taken; required */
     const duet_srtp_profile *srtp_profiles; /**< offered or accepted, best first; NULL: use_srtp is not negotiated */
     size_t srtp_profile_count;
-    size_t mtu;                             /**< largest datagram during the handshake; 0 is 1200 */
-    size_t record_max;                      /**< largest application record sent; 0 is 1200 + overhead */
-    size_t outbox_limit;                    /**< most datagrams waiting to be pulled; 0 is 2048 */
+    size_t mtu;          /**< largest datagram during the handshake; 0 is 1200 */
+    size_t record_max;   /**< largest application record sent; 0 is 1200 + overhead */
+    size_t outbox_limit; /**< most datagrams waiting to be pulled; 0 is 2048 */
 
     void (*on_state)(void *user, duet_dtls_state state);
     /** Decrypted application data, in place. Called while the datagram is processed, not from the queue, so that it is
@@ -120,7 +120,7 @@ DUET_API const uint8_t *duet_dtls_remote_certificate(const duet_dtls *dtls, size
 
 typedef struct duet_dtls_stats {
     uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out;
-    uint64_t records_discarded;  /**< by the record filter or OpenSSL: ill-formed, forged, replayed, epoch-0 alerts */
+    uint64_t records_discarded; /**< by the record filter or OpenSSL: ill-formed, forged, replayed, epoch-0 alerts */
     uint64_t retransmissions;
     uint64_t handshake_restarts; /**< failed server handshakes that began again on a fresh object */
     uint64_t outbox_dropped;

@@ -48,21 +48,21 @@ typedef struct duet_ice_config {
     size_t size;
     const duet_env *env;
     duet_ice_role role;
-    bool lite;                                  /**< ICE-lite (RFC 8445 section 2.5): host candidates, only answers */
+    bool lite; /**< ICE-lite (RFC 8445 section 2.5): host candidates, only answers */
     duet_ice_policy policy;
-    const duet_ice_server *const *servers;      /**< copied */
+    const duet_ice_server *const *servers; /**< copied */
     size_t server_count;
-    uint16_t port_min, port_max;                /**< local ports, 0 for any */
-    duet_address bind;                          /**< gather on this local address only; family NONE for all */
-    bool loopback;                              /**< also gather loopback addresses */
+    uint16_t port_min, port_max; /**< local ports, 0 for any */
+    duet_address bind;           /**< gather on this local address only; family NONE for all */
+    bool loopback;               /**< also gather loopback addresses */
     bool no_ipv6;
-    duet_interface_filter interface_filter;     /**< NULL: all */
-    const char *const *nat_1to1;                /**< public IP addresses announced as host instead of private ones */
+    duet_interface_filter interface_filter; /**< NULL: all */
+    const char *const *nat_1to1;            /**< public IP addresses announced as host instead of private ones */
     size_t nat_1to1_count;
-    duet_time pacing;                           /**< Ta, RFC 8445 section 14.2; 0 is 20 ms (5 ms on loopback-only) */
-    duet_time disconnected_timeout;             /**< silence until DISCONNECTED; 0 is 5 s */
-    duet_time failed_timeout;                   /**< consent expiry, RFC 7675 section 5.1; 0 is 30 s */
-    duet_time patience;                         /**< RFC 8863 patiently wait before FAILED; 0 is 39.5 s */
+    duet_time pacing;               /**< Ta, RFC 8445 section 14.2; 0 is 20 ms (5 ms on loopback-only) */
+    duet_time disconnected_timeout; /**< silence until DISCONNECTED; 0 is 5 s */
+    duet_time failed_timeout;       /**< consent expiry, RFC 7675 section 5.1; 0 is 30 s */
+    duet_time patience;             /**< RFC 8863 patiently wait before FAILED; 0 is 39.5 s */
 
     void (*on_state)(void *user, duet_ice_state state);
     void (*on_gathering)(void *user, duet_ice_gathering_state state);
@@ -110,8 +110,7 @@ DUET_API int duet_ice_agent_set_remote(duet_ice_agent *agent, const duet_ice_cre
 /** Adds a remote candidate. Duplicates, other components, unusable families and protocols are counted and ignored.
  *  A candidate whose ufrag is neither "" nor the remote one is ignored.
  *  @return DUET_OK, DUET_ERR_LIMIT beyond DUET_ICE_REMOTE_MAX candidates, DUET_ERR_NOMEM */
-DUET_API int duet_ice_agent_add_remote_candidate(duet_ice_agent *agent, const duet_candidate *candidate,
-                                                 duet_time now);
+DUET_API int duet_ice_agent_add_remote_candidate(duet_ice_agent *agent, const duet_candidate *candidate, duet_time now);
 /** RFC 8838 section 14: no more remote candidates will come. */
 DUET_API void duet_ice_agent_end_of_remote_candidates(duet_ice_agent *agent, duet_time now);
 /** New local credentials, gathers again on the open sockets and starts over when the peer's new ones arrive. */
@@ -180,11 +179,11 @@ typedef struct duet_ice_pair_stats {
 } duet_ice_pair_stats;
 
 typedef struct duet_ice_stats {
-    uint64_t discarded;            /**< STUN input that was malformed, unauthenticated or unexpected */
-    uint64_t early_held;           /**< checks held until the credentials came */
-    uint64_t early_dropped;        /**< beyond the bound */
+    uint64_t discarded;     /**< STUN input that was malformed, unauthenticated or unexpected */
+    uint64_t early_held;    /**< checks held until the credentials came */
+    uint64_t early_dropped; /**< beyond the bound */
     uint64_t candidates_ignored;
-    uint64_t pairs_dropped;        /**< beyond DUET_ICE_PAIRS_MAX */
+    uint64_t pairs_dropped; /**< beyond DUET_ICE_PAIRS_MAX */
     uint64_t role_conflicts;
     uint64_t restarts;
     uint64_t selected_changes;

@@ -40,12 +40,12 @@ typedef enum duet_dc_priority {
 typedef struct duet_dc_init {
     size_t size;
     bool unordered;
-    int max_retransmits;        /**< -1: no limit. At most one of the two limits may be set */
-    int max_packet_life_time;   /**< milliseconds; -1: no limit */
-    const char *protocol;       /**< NULL is "" */
-    bool negotiated;            /**< both sides create it with the same id, no DCEP */
-    uint16_t id;                /**< 0 to 65534, or DUET_DC_AUTO_ID */
-    uint16_t priority;          /**< duet_dc_priority; 0 is 256 */
+    int max_retransmits;      /**< -1: no limit. At most one of the two limits may be set */
+    int max_packet_life_time; /**< milliseconds; -1: no limit */
+    const char *protocol;     /**< NULL is "" */
+    bool negotiated;          /**< both sides create it with the same id, no DCEP */
+    uint16_t id;              /**< 0 to 65534, or DUET_DC_AUTO_ID */
+    uint16_t priority;        /**< duet_dc_priority; 0 is 256 */
 } duet_dc_init;
 
 DUET_API void duet_dc_init_defaults(duet_dc_init *init);
@@ -68,21 +68,21 @@ typedef struct duet_dc_callbacks {
 typedef struct duet_sctp_config {
     size_t size;
     const duet_env *env;
-    uint16_t local_port;        /**< 0 is 5000 */
-    size_t mtu;                 /**< largest SCTP packet; 0 is 1200 − 48 so that it fits a DTLS record in the path MTU */
-    uint16_t streams;           /**< streams asked for each way; 0 is 1024 */
-    size_t max_message_size;    /**< largest message accepted, a=max-message-size; 0 is 262144 */
-    size_t send_buffer;         /**< bytes waiting in the engine; 0 is 1 MiB */
-    size_t receive_buffer;      /**< a_rwnd; 0 is 1 MiB, at least max_message_size is used */
-    size_t send_queue;          /**< bytes queued over all channels beyond the engine's buffer; 0 is 16 MiB */
-    duet_time rto_initial;      /**< 0 is 500 ms */
-    duet_time rto_min;          /**< 0 is 200 ms */
-    bool zero_checksum;         /**< offer RFC 9653; engines that cannot say DUET_ERR_UNSUPPORTED */
-    const uint8_t *local_init;  /**< INIT bytes for out-of-band set-up (SNAP); NULL: the four-way handshake */
+    uint16_t local_port;     /**< 0 is 5000 */
+    size_t mtu;              /**< largest SCTP packet; 0 is 1200 − 48 so that it fits a DTLS record in the path MTU */
+    uint16_t streams;        /**< streams asked for each way; 0 is 1024 */
+    size_t max_message_size; /**< largest message accepted, a=max-message-size; 0 is 262144 */
+    size_t send_buffer;      /**< bytes waiting in the engine; 0 is 1 MiB */
+    size_t receive_buffer;   /**< a_rwnd; 0 is 1 MiB, at least max_message_size is used */
+    size_t send_queue;       /**< bytes queued over all channels beyond the engine's buffer; 0 is 16 MiB */
+    duet_time rto_initial;   /**< 0 is 500 ms */
+    duet_time rto_min;       /**< 0 is 200 ms */
+    bool zero_checksum;      /**< offer RFC 9653; engines that cannot say DUET_ERR_UNSUPPORTED */
+    const uint8_t *local_init; /**< INIT bytes for out-of-band set-up (SNAP); NULL: the four-way handshake */
     size_t local_init_len;
     const uint8_t *remote_init;
     size_t remote_init_len;
-    uint32_t id;                /**< unused by the protocol; shown in traces */
+    uint32_t id; /**< unused by the protocol; shown in traces */
 
     /** Takes each outgoing packet as it is made, instead of the outbox, so that it is encrypted without a copy between.
      *  Runs inside the engine on the thread that owns the object: it may not call this object. Anything but DUET_OK
@@ -122,7 +122,7 @@ DUET_API duet_sctp_state duet_sctp_get_state(const duet_sctp *sctp);
 
 typedef struct duet_sctp_stats {
     uint64_t packets_in, packets_out, bytes_in, bytes_out;
-    uint64_t discarded;        /**< bad checksum, ill-formed chunks, wrong ports or tags */
+    uint64_t discarded; /**< bad checksum, ill-formed chunks, wrong ports or tags */
     uint64_t dcep_errors;
     uint64_t sink_refused;
     duet_time smoothed_round_trip_time;

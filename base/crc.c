@@ -1,0 +1,134 @@
+/* CRC-32 (ITU V.42, for STUN's FINGERPRINT) and CRC-32c (Castagnoli, for SCTP: RFC 9260 appendix A).
+ * CRC-32c uses the instruction of the processor where there is one; the software way takes eight bytes a step. */
+#include "base/crypto.h"
+#include <pthread.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <arm_acle.h>
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+#define CRC32_POLYNOMIAL  0xEDB88320u /* bit-reversed */
+#define CRC32C_POLYNOMIAL 0x82F63B78u
+
+typedef struct crc_tables {
+    uint32_t t[8][256];
+} crc_tables;
+
+static crc_tables crc32_tables, crc32c_tables;
+static pthread_once_t tables_once = PTHREAD_ONCE_INIT;
+
+static void make_table(crc_tables *tables, uint32_t polynomial)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t c = i;
+        for (int bit = 0; bit < 8; bit++)
+            c = c & 1 ? c >> 1 ^ polynomial : c >> 1;
+        tables->t[0][i] = c;
+    }
+    for (uint32_t i = 0; i < 256; i++) {
+        for (int k = 1; k < 8; k++)
+            tables->t[k][i] = tables->t[k - 1][i] >> 8 ^ tables->t[0][tables->t[k - 1][i] & 255];
+    }
+}
+
+static void make_tables(void)
+{
+    make_table(&crc32_tables, CRC32_POLYNOMIAL);
+    make_table(&crc32c_tables, CRC32C_POLYNOMIAL);
+}
+
+static uint32_t load_le32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static uint32_t crc_software(const crc_tables *tables, uint32_t crc, const uint8_t *p, size_t len)
+{
+    pthread_once(&tables_once, make_tables);
+    crc = ~crc;
+    for (; len >= 8; len -= 8, p += 8) {
+        uint32_t a = crc ^ load_le32(p);
+        uint32_t b = load_le32(p + 4);
+        crc = tables->t[7][a & 255] ^ tables->t[6][a >> 8 & 255] ^ tables->t[5][a >> 16 & 255] ^ tables->t[4][a >> 24] ^
+              tables->t[3][b & 255] ^ tables->t[2][b >> 8 & 255] ^ tables->t[1][b >> 16 & 255] ^ tables->t[0][b >> 24];
+    }
+    for (; len > 0; len--)
+        crc = crc >> 8 ^ tables->t[0][(crc ^ *p++) & 255];
+    return ~crc;
+}
+
+uint32_t duet_crc32(uint32_t crc, const void *data, size_t len)
+{
+    return crc_software(&crc32_tables, crc, data, len);
+}
+
+uint32_t duet_crc32c_software(uint32_t crc, const void *data, size_t len)
+{
+    return crc_software(&crc32c_tables, crc, data, len);
+}
+
+#if defined(__x86_64__)
+
+bool duet_crc32c_is_hardware(void)
+{
+    return __builtin_cpu_supports("sse4.2");
+}
+
+__attribute__((target("sse4.2"))) static uint32_t crc32c_hardware(uint32_t crc, const uint8_t *p, size_t len)
+{
+    uint64_t c = ~crc;
+
+    for (; len >= 8; len -= 8, p += 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        c = _mm_crc32_u64(c, word);
+    }
+    uint32_t c32 = (uint32_t)c;
+    for (; len > 0; len--)
+        c32 = _mm_crc32_u8(c32, *p++);
+    return ~c32;
+}
+
+#elif defined(__aarch64__) && defined(__linux__)
+
+bool duet_crc32c_is_hardware(void)
+{
+    return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
+}
+
+__attribute__((target("+crc"))) static uint32_t crc32c_hardware(uint32_t crc, const uint8_t *p, size_t len)
+{
+    crc = ~crc;
+    for (; len >= 8; len -= 8, p += 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        crc = __crc32cd(crc, word);
+    }
+    for (; len > 0; len--)
+        crc = __crc32cb(crc, *p++);
+    return ~crc;
+}
+
+#else
+
+bool duet_crc32c_is_hardware(void)
+{
+    return false;
+}
+
+static uint32_t crc32c_hardware(uint32_t crc, const uint8_t *p, size_t len)
+{
+    return duet_crc32c_software(crc, p, len);
+}
+
+#endif
+
+uint32_t duet_crc32c(uint32_t crc, const void *data, size_t len)
+{
+    return duet_crc32c_is_hardware() ? crc32c_hardware(crc, data, len) : duet_crc32c_software(crc, data, len);
+}
