@@ -146,7 +146,7 @@ static void candidate_type(parse *p, duet_candidate *c, oddity *odd)
         return;
     }
     for (size_t i = 0; i < sizeof(type_names) / sizeof(type_names[0]); i++) {
-        if (duet_text_is(text, type_names[i])) {
+        if (duet_text_is_nocase(text, type_names[i])) {
             c->type = (duet_candidate_type)i;
             return;
         }

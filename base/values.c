@@ -116,7 +116,7 @@ duet_setup duet_setup_parse(const char *text, size_t len)
     duet_bytes value = {(const uint8_t *)text, len};
 
     for (size_t i = 1; i < sizeof(setup_names) / sizeof(setup_names[0]); i++)
-        if (duet_text_is(value, setup_names[i]))
+        if (duet_text_is_nocase(value, setup_names[i]))
             return (duet_setup)i;
     return DUET_SETUP_NONE;
 }

@@ -53,7 +53,7 @@ static inline bool test_allocator_fails(test_allocator *t)
     return t->calls == t->fail_at || (t->fail_after && t->calls > t->fail_at);
 }
 
-static inline void *test_alloc(void *user, size_t size)
+static inline void *test_heap_alloc(void *user, size_t size)
 {
     test_allocator *t = user;
 
@@ -65,7 +65,7 @@ static inline void *test_alloc(void *user, size_t size)
     return p;
 }
 
-static inline void *test_realloc(void *user, void *ptr, size_t size)
+static inline void *test_heap_realloc(void *user, void *ptr, size_t size)
 {
     test_allocator *t = user;
 
@@ -77,7 +77,7 @@ static inline void *test_realloc(void *user, void *ptr, size_t size)
     return p;
 }
 
-static inline void test_dealloc(void *user, void *ptr)
+static inline void test_heap_free(void *user, void *ptr)
 {
     test_allocator *t = user;
 
@@ -90,7 +90,7 @@ static inline void test_dealloc(void *user, void *ptr)
 static inline void test_allocator_init(test_allocator *t, uint64_t fail_at)
 {
     memset(t, 0, sizeof(*t));
-    t->allocator = (duet_allocator){test_alloc, test_realloc, test_dealloc, t};
+    t->allocator = (duet_allocator){test_heap_alloc, test_heap_realloc, test_heap_free, t};
     t->fail_at = fail_at;
 }
 
