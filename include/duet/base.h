@@ -232,6 +232,23 @@ typedef struct duet_answer {
     size_t interface_count;
 } duet_answer;
 
+/* ---- what a driver drives -------------------------------------------------------------------------------------- */
+
+/** An object that keeps the contract "no sockets, no threads, no clock", as its driver sees it. Drivers: duet/net.h with
+ *  real sockets, duet/sim.h with a simulated network, or anybody's loop. */
+typedef struct duet_endpoint_ops {
+    size_t size;
+    int (*input)(void *object, duet_datagram *in, duet_time now);
+    int (*output)(void *object, duet_datagram *out, duet_time now); /**< 1 and a datagram, or 0 */
+    int (*request)(void *object, duet_request *out);                /**< 1 and a request, or 0 */
+    int (*answer)(void *object, const duet_answer *answer, duet_time now);
+    void (*path_error)(void *object, const duet_path *path, int error, duet_time now); /**< error: an errno value */
+    void (*tick)(void *object, duet_time now);
+    duet_time (*deadline)(const void *object);
+    /** Installs what the object calls, from any thread, when it wants to be driven before its deadline. NULL removes. */
+    void (*set_wake)(void *object, void (*wake)(void *user), void *user);
+} duet_endpoint_ops;
+
 /* ---- value types that several modules share ------------------------------------------------------------------- */
 
 typedef enum duet_candidate_type {

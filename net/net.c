@@ -1,0 +1,643 @@
+/* The loop: an epoll set, a timer heap, a list of endpoints with work to do, and functions posted by other threads.
+ * A turn waits, hands out what arrived, fires timers, then drives every dirty endpoint until it is quiet. */
+#include "net/internal.h"
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS_PER_TURN  64
+#define PASSES_PER_TURN  4 /* over the dirty list: endpoints of one loop answer each other without a wait between */
+#define ROUNDS_PER_SERVE 8
+
+static duet_time clock_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (duet_time)ts.tv_sec * 1000000u + (duet_time)ts.tv_nsec / 1000u;
+}
+
+static uintptr_t this_thread(void)
+{
+    return (uintptr_t)pthread_self();
+}
+
+void duet_net_config_init(duet_net_config *config)
+{
+    *config = (duet_net_config){.size = sizeof(*config)};
+}
+
+/* ---- sources ---- */
+
+int net_source_add(duet_net *net, net_source *source, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = source};
+
+    return epoll_ctl(net->epoll, EPOLL_CTL_ADD, source->fd, &event) == 0 ? DUET_OK : DUET_ERR_IO;
+}
+
+void net_source_change(duet_net *net, net_source *source, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = source};
+
+    epoll_ctl(net->epoll, EPOLL_CTL_MOD, source->fd, &event);
+}
+
+void net_source_remove(duet_net *net, net_source *source)
+{
+    epoll_ctl(net->epoll, EPOLL_CTL_DEL, source->fd, NULL);
+}
+
+void net_bury(duet_net *net, net_grave *grave, void *block)
+{
+    grave->block = block;
+    grave->next = net->graves;
+    net->graves = grave;
+}
+
+static void empty_graves(duet_net *net)
+{
+    while (net->graves) {
+        net_grave *grave = net->graves;
+        net->graves = grave->next;
+        duet_free(&net->env, grave->block);
+    }
+}
+
+static void show_on_fd(duet_net *net)
+{
+    uint64_t one = 1;
+    ssize_t ignored = write(net->event_fd, &one, sizeof(one)); /* full means that it shows already */
+
+    (void)ignored;
+}
+
+static void event_ready(net_source *source, uint32_t events)
+{
+    uint64_t count;
+    ssize_t ignored = read(source->fd, &count, sizeof(count));
+
+    (void)events;
+    (void)ignored;
+}
+
+/* ---- create and destroy ---- */
+
+static int open_descriptors(duet_net *net)
+{
+    net->epoll = epoll_create1(EPOLL_CLOEXEC);
+    net->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    net->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (net->epoll < 0 || net->event_fd < 0 || net->timer_fd < 0)
+        return DUET_ERR_IO;
+    net->event_source = (net_source){event_ready, net->event_fd};
+    net->timer_source = (net_source){event_ready, net->timer_fd};
+    if (net_source_add(net, &net->event_source, EPOLLIN) != DUET_OK)
+        return DUET_ERR_IO;
+    return net_source_add(net, &net->timer_source, EPOLLIN);
+}
+
+int duet_net_create(duet_net **out, const duet_net_config *config)
+{
+    duet_env env = duet_env_resolve(config ? config->env : NULL);
+    duet_net *net = duet_calloc(&env, sizeof(*net));
+
+    *out = NULL;
+    if (!net)
+        return DUET_ERR_NOMEM;
+    net->env = env;
+    if (config)
+        memcpy(&net->config, config, config->size < sizeof(*config) ? config->size : sizeof(*config));
+    if (net->config.receive_buffers == 0)
+        net->config.receive_buffers = 8;
+    if (net->config.socket_buffer == 0)
+        net->config.socket_buffer = 2 << 20;
+    net->gso = net->gro = !net->config.no_offload && !net->config.no_batch;
+    net->epoll = net->event_fd = net->timer_fd = -1;
+    net->timer_fd_deadline = DUET_NEVER;
+    pthread_mutex_init(&net->post_lock, NULL);
+    atomic_store(&net->owner, this_thread());
+    int err = open_descriptors(net);
+    if (err != DUET_OK) {
+        duet_net_destroy(net);
+        return err;
+    }
+    net->now = clock_now();
+    *out = net;
+    return DUET_OK;
+}
+
+static void endpoint_forget(net_endpoint *ep)
+{
+    duet_net *net = ep->net;
+
+    if (ep->dead)
+        return;
+    ep->dead = true;
+    ep->ops->set_wake(ep->object, NULL, NULL);
+    net_resolver_forget(net->resolver, ep);
+    while (ep->sockets)
+        net_socket_close(ep->sockets);
+    duet_timers_cancel(&net->timers, &ep->alarm.timer);
+    net_endpoint **link = &net->endpoints;
+    while (*link != ep)
+        link = &(*link)->next;
+    *link = ep->next;
+    if (!ep->dirty) /* otherwise it is buried when the dirty list is worked off */
+        net_bury(net, &ep->grave, ep);
+}
+
+static net_endpoint *pop_dirty(duet_net *net)
+{
+    net_endpoint *ep = net->first_dirty;
+
+    if (!ep)
+        return NULL;
+    net->first_dirty = ep->next_dirty;
+    if (!net->first_dirty)
+        net->last_dirty = NULL;
+    ep->next_dirty = NULL;
+    ep->dirty = false;
+    if (ep->dead)
+        net_bury(net, &ep->grave, ep);
+    return ep;
+}
+
+static net_post *take_posts(duet_net *net)
+{
+    pthread_mutex_lock(&net->post_lock);
+    net_post *posts = net->first_post;
+    net->first_post = net->last_post = NULL;
+    pthread_mutex_unlock(&net->post_lock);
+    return posts;
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+void duet_net_destroy(duet_net *net)
+{
+    if (!net)
+        return;
+    while (net->endpoints)
+        endpoint_forget(net->endpoints);
+    while (pop_dirty(net))
+        continue;
+    for (net_post *post = take_posts(net); post;) {
+        net_post *next = post->next;
+        duet_free(&net->env, post);
+        post = next;
+    }
+    net_resolver_destroy(net->resolver);
+    empty_graves(net);
+    close_fd(net->timer_fd);
+    close_fd(net->event_fd);
+    close_fd(net->epoll);
+    pthread_mutex_destroy(&net->post_lock);
+    duet_free(&net->env, net->receive_buffer);
+    duet_env env = net->env;
+    duet_free(&env, net);
+}
+
+/* ---- endpoints ---- */
+
+void net_mark_dirty(net_endpoint *ep)
+{
+    duet_net *net = ep->net;
+
+    if (ep->dirty || ep->dead)
+        return;
+    ep->dirty = true;
+    if (net->last_dirty)
+        net->last_dirty->next_dirty = ep;
+    else
+        net->first_dirty = ep;
+    net->last_dirty = ep;
+    if (net->pollable && !net->in_turn)
+        show_on_fd(net);
+}
+
+/* A wake from another thread: the endpoint may be gone when it is handled, so it is looked up by address. */
+typedef struct foreign_wake {
+    duet_net *net;
+    net_endpoint *ep;
+} foreign_wake;
+
+static void mark_dirty_if_alive(void *arg)
+{
+    foreign_wake *wake = arg;
+
+    for (net_endpoint *ep = wake->net->endpoints; ep; ep = ep->next) {
+        if (ep == wake->ep) {
+            net_mark_dirty(ep);
+            break;
+        }
+    }
+    duet_free(&wake->net->env, wake);
+}
+
+static void endpoint_wake(void *user)
+{
+    net_endpoint *ep = user;
+    duet_net *net = ep->net;
+
+    if (atomic_load(&net->owner) == this_thread()) {
+        net_mark_dirty(ep);
+        return;
+    }
+    foreign_wake *wake = duet_alloc(&net->env, sizeof(*wake));
+    if (!wake)
+        return;
+    *wake = (foreign_wake){net, ep};
+    if (duet_net_post(net, mark_dirty_if_alive, wake) != DUET_OK)
+        duet_free(&net->env, wake);
+}
+
+static void endpoint_due(net_alarm *alarm)
+{
+    net_mark_dirty((net_endpoint *)alarm);
+}
+
+int duet_net_attach(duet_net *net, const duet_endpoint_ops *ops, void *object)
+{
+    net_endpoint *ep = duet_calloc(&net->env, sizeof(*ep));
+
+    if (!ep)
+        return DUET_ERR_NOMEM;
+    ep->alarm.fire = endpoint_due;
+    ep->net = net;
+    ep->ops = ops;
+    ep->object = object;
+    ep->next = net->endpoints;
+    net->endpoints = ep;
+    ops->set_wake(object, endpoint_wake, ep);
+    net_mark_dirty(ep);
+    return DUET_OK;
+}
+
+void net_endpoint_answer(net_endpoint *ep, const duet_answer *answer)
+{
+    if (ep->dead)
+        return;
+    ep->ops->answer(ep->object, answer, duet_net_now(ep->net));
+    net_mark_dirty(ep);
+}
+
+static void answer_interfaces(net_endpoint *ep, duet_answer *answer)
+{
+    duet_interface *interfaces = NULL;
+
+    answer->err = net_interfaces(&ep->net->env, &interfaces, &answer->interface_count);
+    answer->interfaces = interfaces;
+    net_endpoint_answer(ep, answer);
+    duet_free(&ep->net->env, interfaces);
+}
+
+static net_socket *find_socket(net_endpoint *ep, uint32_t id)
+{
+    net_socket *s = ep->sockets;
+
+    while (s && s->id != id)
+        s = s->next;
+    return s;
+}
+
+static void handle_request(net_endpoint *ep, const duet_request *request)
+{
+    duet_answer answer = {.kind = request->kind, .id = request->id, .err = DUET_ERR_UNSUPPORTED};
+    net_socket *s;
+
+    switch (request->kind) {
+    case DUET_REQUEST_INTERFACES:
+        answer_interfaces(ep, &answer);
+        return;
+    case DUET_REQUEST_OPEN:
+        if (request->protocol == DUET_UDP)
+            answer.err = net_udp_open(ep, request, &answer);
+        break;
+    case DUET_REQUEST_RESOLVE:
+        answer.err = net_resolve(ep, request);
+        if (answer.err == DUET_OK)
+            return; /* the answer comes later */
+        break;
+    case DUET_REQUEST_CLOSE:
+        s = find_socket(ep, request->id);
+        if (s)
+            net_socket_close(s);
+        return;
+    case DUET_REQUEST_LISTEN:
+        break;
+    }
+    net_endpoint_answer(ep, &answer);
+}
+
+/* Drives one endpoint until it has nothing more to do now. */
+static void serve(net_endpoint *ep)
+{
+    duet_net *net = ep->net;
+    duet_request request;
+
+    for (int round = 0; round < ROUNDS_PER_SERVE && !ep->dead; round++) {
+        ep->ops->tick(ep->object, net->now);
+        bool asked = false;
+        while (!ep->dead && ep->ops->request(ep->object, &request) == 1) {
+            asked = true;
+            handle_request(ep, &request);
+        }
+        if (!ep->dead && !ep->blocked)
+            net_udp_flush(ep);
+        if (ep->dead)
+            return;
+        duet_time deadline = ep->ops->deadline(ep->object);
+        if (deadline > net->now && !asked) {
+            duet_timers_set(&net->timers, &ep->alarm.timer, deadline);
+            return;
+        }
+    }
+    if (!ep->dead)
+        net_mark_dirty(ep); /* others first */
+}
+
+void duet_net_detach(duet_net *net, void *object)
+{
+    net_endpoint *ep = net->endpoints;
+
+    while (ep && ep->object != object)
+        ep = ep->next;
+    if (!ep)
+        return;
+    duet_request request;
+    if (!ep->blocked)
+        net_udp_flush(ep);
+    while (ep->ops->request(object, &request) == 1)
+        continue; /* CLOSE and the like: all sockets close now anyway */
+    endpoint_forget(ep);
+    if (!net->in_turn && !ep->dirty)
+        empty_graves(net);
+}
+
+/* ---- turns ---- */
+
+duet_time duet_net_now(const duet_net *net)
+{
+    return net->in_turn ? net->now : clock_now();
+}
+
+static int wait_for_events(duet_net *net, struct epoll_event *events, duet_time timeout)
+{
+    struct timespec ts = {.tv_sec = (time_t)(timeout / 1000000u), .tv_nsec = (long)(timeout % 1000000u) * 1000};
+    int n = epoll_pwait2(net->epoll, events, EVENTS_PER_TURN, timeout == DUET_NEVER ? NULL : &ts, NULL);
+
+    if (n < 0 && errno == ENOSYS) { /* before Linux 5.11: milliseconds, rounded up so that timers are due afterwards */
+        duet_time ms = timeout == DUET_NEVER ? 0 : (timeout + 999) / 1000;
+        n = epoll_wait(net->epoll, events, EVENTS_PER_TURN,
+                       timeout == DUET_NEVER ? -1 : (int)(ms > INT_MAX ? INT_MAX : ms));
+    }
+    return n < 0 && errno == EINTR ? 0 : n;
+}
+
+static void run_posts(duet_net *net)
+{
+    net_post *post = take_posts(net);
+
+    while (post) {
+        net_post *next = post->next;
+        post->fn(post->arg);
+        duet_free(&net->env, post);
+        post = next;
+    }
+}
+
+static void fire_timers(duet_net *net)
+{
+    for (duet_timer *t = duet_timers_pop(&net->timers, net->now); t; t = duet_timers_pop(&net->timers, net->now)) {
+        net_alarm *alarm = (net_alarm *)t;
+        alarm->fire(alarm);
+    }
+}
+
+static void serve_dirty(duet_net *net)
+{
+    for (int pass = 0; pass < PASSES_PER_TURN && net->first_dirty; pass++) {
+        const net_endpoint *last = net->last_dirty; /* what gets dirty meanwhile is for the next pass */
+        bool more = true;
+        while (more) {
+            net_endpoint *ep = pop_dirty(net);
+            if (!ep)
+                break;
+            more = ep != last;
+            if (!ep->dead)
+                serve(ep);
+        }
+    }
+}
+
+/* In a foreign loop, timers and left-over work must make the descriptor readable. */
+static void arm_fd(duet_net *net)
+{
+    if (!net->pollable)
+        return;
+    if (net->first_dirty)
+        show_on_fd(net);
+    duet_time deadline = duet_timers_deadline(&net->timers);
+    if (deadline == net->timer_fd_deadline)
+        return;
+    struct itimerspec when = {0}; /* zero disarms */
+    if (deadline != DUET_NEVER) {
+        duet_time at = deadline ? deadline : 1;
+        when.it_value.tv_sec = (time_t)(at / 1000000u);
+        when.it_value.tv_nsec = (long)(at % 1000000u) * 1000;
+    }
+    timerfd_settime(net->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+    net->timer_fd_deadline = deadline;
+}
+
+int duet_net_turn(duet_net *net, duet_time timeout)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+
+    atomic_store(&net->owner, this_thread());
+    duet_time deadline = duet_timers_deadline(&net->timers);
+    if (net->first_dirty)
+        timeout = 0;
+    if (timeout > 0 && deadline != DUET_NEVER) {
+        duet_time now = clock_now();
+        duet_time until = deadline > now ? deadline - now : 0;
+        timeout = until < timeout ? until : timeout;
+    }
+    int n = wait_for_events(net, events, timeout);
+    if (n < 0)
+        return DUET_ERR_IO;
+    net->now = clock_now();
+    net->in_turn = true;
+    net->stats.turns++;
+    for (int i = 0; i < n; i++) {
+        net_source *source = events[i].data.ptr;
+        if (source->fd >= 0) /* not closed by an earlier event of this turn */
+            source->ready(source, events[i].events);
+    }
+    run_posts(net);
+    fire_timers(net);
+    serve_dirty(net);
+    net->in_turn = false;
+    empty_graves(net);
+    arm_fd(net);
+    return DUET_OK;
+}
+
+int duet_net_run(duet_net *net)
+{
+    int err = DUET_OK;
+
+    net->stopped = false;
+    while (err == DUET_OK && !net->stopped)
+        err = duet_net_turn(net, DUET_NEVER);
+    return err;
+}
+
+void duet_net_stop(duet_net *net)
+{
+    net->stopped = true;
+}
+
+int duet_net_fd(duet_net *net)
+{
+    if (!net->pollable) {
+        net->pollable = true;
+        arm_fd(net);
+    }
+    return net->epoll;
+}
+
+int duet_net_post(duet_net *net, void (*fn)(void *arg), void *arg)
+{
+    net_post *post = duet_alloc(&net->env, sizeof(*post));
+
+    if (!post)
+        return DUET_ERR_NOMEM;
+    *post = (net_post){NULL, fn, arg};
+    pthread_mutex_lock(&net->post_lock);
+    if (net->last_post)
+        net->last_post->next = post;
+    else
+        net->first_post = post;
+    net->last_post = post;
+    pthread_mutex_unlock(&net->post_lock);
+    show_on_fd(net);
+    return DUET_OK;
+}
+
+void duet_net_get_stats(const duet_net *net, duet_net_stats *out)
+{
+    *out = net->stats;
+}
+
+/* ---- timers and watched descriptors of the application ---- */
+
+struct duet_net_timer {
+    net_alarm alarm; /* first */
+    net_grave grave;
+    duet_net *net;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void timer_fired(net_alarm *alarm)
+{
+    duet_net_timer *timer = (duet_net_timer *)alarm;
+
+    timer->fn(timer->arg);
+}
+
+int duet_net_timer_start(duet_net_timer **out, duet_net *net, duet_time delay, void (*fn)(void *arg), void *arg)
+{
+    duet_net_timer *timer = duet_calloc(&net->env, sizeof(*timer));
+
+    *out = timer;
+    if (!timer)
+        return DUET_ERR_NOMEM;
+    timer->alarm.fire = timer_fired;
+    timer->net = net;
+    timer->fn = fn;
+    timer->arg = arg;
+    duet_timers_set(&net->timers, &timer->alarm.timer, duet_net_now(net) + delay);
+    if (!net->in_turn)
+        arm_fd(net);
+    return DUET_OK;
+}
+
+void duet_net_timer_cancel(duet_net_timer *timer)
+{
+    if (!timer)
+        return;
+    duet_timers_cancel(&timer->net->timers, &timer->alarm.timer);
+    net_bury(timer->net, &timer->grave, timer);
+}
+
+struct duet_net_watch {
+    net_source source; /* first */
+    net_grave grave;
+    duet_net *net;
+    void (*fn)(void *arg, unsigned ready);
+    void *arg;
+};
+
+static void watch_ready(net_source *source, uint32_t events)
+{
+    duet_net_watch *watch = (duet_net_watch *)source;
+    unsigned ready = 0;
+
+    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP | EPOLLRDHUP))
+        ready |= DUET_NET_READABLE;
+    if (events & EPOLLOUT)
+        ready |= DUET_NET_WRITABLE;
+    watch->fn(watch->arg, ready);
+}
+
+static uint32_t epoll_interest(unsigned interest)
+{
+    return (interest & DUET_NET_READABLE ? (uint32_t)EPOLLIN : 0) |
+           (interest & DUET_NET_WRITABLE ? (uint32_t)EPOLLOUT : 0);
+}
+
+int duet_net_watch_start(duet_net_watch **out, duet_net *net, int fd, unsigned interest,
+                         void (*fn)(void *arg, unsigned ready), void *arg)
+{
+    duet_net_watch *watch = duet_calloc(&net->env, sizeof(*watch));
+
+    *out = NULL;
+    if (!watch)
+        return DUET_ERR_NOMEM;
+    watch->source = (net_source){watch_ready, fd};
+    watch->net = net;
+    watch->fn = fn;
+    watch->arg = arg;
+    if (net_source_add(net, &watch->source, epoll_interest(interest)) != DUET_OK) {
+        duet_free(&net->env, watch);
+        return DUET_ERR_IO; /* for example a regular file, which epoll refuses */
+    }
+    *out = watch;
+    return DUET_OK;
+}
+
+int duet_net_watch_change(duet_net_watch *watch, unsigned interest)
+{
+    net_source_change(watch->net, &watch->source, epoll_interest(interest));
+    return DUET_OK;
+}
+
+void duet_net_watch_stop(duet_net_watch *watch)
+{
+    if (!watch)
+        return;
+    net_source_remove(watch->net, &watch->source);
+    watch->source.fd = -1;
+    net_bury(watch->net, &watch->grave, watch);
+}
