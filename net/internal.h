@@ -54,6 +54,7 @@ struct net_endpoint {
     void *object;
     net_socket *sockets;
     bool dirty, dead;
+    atomic_bool foreign_wake;
     bool blocked; /* a socket is full: nothing is pulled until it can be written to */
 };
 
@@ -80,7 +81,8 @@ struct duet_net {
     net_grave *graves;
     net_resolver *resolver;
     uint8_t *receive_buffer;
-    atomic_uintptr_t owner; /* the thread of the current or last turn */
+    atomic_bool foreign_wakes; /* some endpoint has its foreign_wake set */
+    atomic_uintptr_t owner;    /* the thread of the current or last turn */
     pthread_mutex_t post_lock;
     net_post *first_post, *last_post;
     duet_net_stats stats;

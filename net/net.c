@@ -224,25 +224,6 @@ void net_mark_dirty(net_endpoint *ep)
         show_on_fd(net);
 }
 
-/* A wake from another thread: the endpoint may be gone when it is handled, so it is looked up by address. */
-typedef struct foreign_wake {
-    duet_net *net;
-    net_endpoint *ep;
-} foreign_wake;
-
-static void mark_dirty_if_alive(void *arg)
-{
-    foreign_wake *wake = arg;
-
-    for (net_endpoint *ep = wake->net->endpoints; ep; ep = ep->next) {
-        if (ep == wake->ep) {
-            net_mark_dirty(ep);
-            break;
-        }
-    }
-    duet_free(&wake->net->env, wake);
-}
-
 static void endpoint_wake(void *user)
 {
     net_endpoint *ep = user;
@@ -252,12 +233,20 @@ static void endpoint_wake(void *user)
         net_mark_dirty(ep);
         return;
     }
-    foreign_wake *wake = duet_alloc(&net->env, sizeof(*wake));
-    if (!wake)
+    atomic_store(&ep->foreign_wake, true);
+    atomic_store(&net->foreign_wakes, true);
+    show_on_fd(net);
+}
+
+/* Wakes that came from other threads: usrsctp's timers may have run there. */
+static void collect_foreign_wakes(duet_net *net)
+{
+    if (!atomic_exchange(&net->foreign_wakes, false))
         return;
-    *wake = (foreign_wake){net, ep};
-    if (duet_net_post(net, mark_dirty_if_alive, wake) != DUET_OK)
-        duet_free(&net->env, wake);
+    for (net_endpoint *ep = net->endpoints; ep; ep = ep->next) {
+        if (atomic_exchange(&ep->foreign_wake, false))
+            net_mark_dirty(ep);
+    }
 }
 
 static void endpoint_due(net_alarm *alarm)
@@ -374,6 +363,9 @@ void duet_net_detach(duet_net *net, void *object)
     if (!ep)
         return;
     duet_request request;
+    ep->ops->tick(object, duet_net_now(net)); /* a closed object says its goodbyes now */
+    if (ep->dead)
+        return;
     if (!ep->blocked)
         net_udp_flush(ep);
     while (ep->ops->request(object, &request) == 1)
@@ -484,6 +476,7 @@ int duet_net_turn(duet_net *net, duet_time timeout)
             source->ready(source, events[i].events);
     }
     run_posts(net);
+    collect_foreign_wakes(net);
     fire_timers(net);
     serve_dirty(net);
     net->in_turn = false;

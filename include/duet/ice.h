@@ -113,8 +113,9 @@ DUET_API int duet_ice_agent_set_remote(duet_ice_agent *agent, const duet_ice_cre
 DUET_API int duet_ice_agent_add_remote_candidate(duet_ice_agent *agent, const duet_candidate *candidate, duet_time now);
 /** RFC 8838 section 14: no more remote candidates will come. */
 DUET_API void duet_ice_agent_end_of_remote_candidates(duet_ice_agent *agent, duet_time now);
-/** New local credentials, gathers again on the open sockets and starts over when the peer's new ones arrive. */
-DUET_API int duet_ice_agent_restart(duet_ice_agent *agent, duet_time now);
+/** New local credentials, gathers again on the open sockets and starts over when the peer's new ones arrive.
+ *  @param credentials  the new local ones, as an offer that was made before announced them; NULL: random ones */
+DUET_API int duet_ice_agent_restart(duet_ice_agent *agent, const duet_ice_credentials *credentials, duet_time now);
 /** Takes up other servers and policy at the next restart or gathering (W3C setConfiguration). */
 DUET_API int duet_ice_agent_set_servers(duet_ice_agent *agent, const duet_ice_server *const *servers, size_t count,
                                         duet_ice_policy policy);

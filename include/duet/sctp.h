@@ -133,6 +133,8 @@ typedef struct duet_sctp_stats {
 } duet_sctp_stats;
 
 DUET_API void duet_sctp_get_stats(const duet_sctp *sctp, duet_sctp_stats *out);
+/** Visits every channel that is not closed. The visitor may not create or release channels. */
+DUET_API void duet_sctp_each_channel(const duet_sctp *sctp, void (*visit)(void *user, duet_dc *dc), void *user);
 
 /* ---- channels ------------------------------------------------------------------------------------------------- */
 

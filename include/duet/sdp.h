@@ -25,7 +25,7 @@ extern "C" {
 #define DUET_SDP_MEDIA_MAX    256u            /* m-sections */
 #define DUET_SDP_WARNINGS_MAX 64u             /* warnings kept; later ones are counted only */
 
-#define DUET_SDP_MEMORY_FACTOR 32u
+#define DUET_SDP_MEMORY_FACTOR 40u
 #define DUET_SDP_MEMORY_BASE   16384u
 
 /* ---- parsing and writing --------------------------------------------------------------------------------------- */

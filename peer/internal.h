@@ -1,0 +1,181 @@
+/* What the files of peer/ share: the connection, its m-sections and its transports. */
+#ifndef DUET_PEER_INTERNAL_H
+#define DUET_PEER_INTERNAL_H
+
+#include "base/events.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "duet/peer.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* A socket id that leaves the connection carries the transport in its upper bits, so a datagram finds its agent without
+ * a search. The agents count their own ids up from 1. */
+#define PC_SOCKET_BITS   20
+#define PC_TRANSPORT_MAX 64
+
+#define PC_FINGERPRINTS_MAX 8
+#define PC_MID_MAX          32
+
+/* A DTLS datagram that came before its path was validated or before the handshake could start. */
+typedef struct pc_early {
+    duet_path path;
+    uint8_t *data;
+    size_t len;
+} pc_early;
+
+/* One ICE agent with the DTLS association above it. What JSEP decides is noted here as a wish; transport_sync carries
+ * the wishes out at the next tick, because only then the time is known. */
+typedef struct pc_transport {
+    duet_pc *pc;
+    uint32_t index;
+    size_t owner; /* the first m-section that uses it */
+    duet_ice_agent *ice;
+    duet_dtls *dtls;
+    bool routable; /* a pair is valid */
+    bool dtls_started;
+    duet_ice_state ice_state;
+    duet_dtls_state dtls_state;
+    duet_ice_gathering_state gathering;
+
+    bool retired; /* no section uses it any more: closed, kept for its index */
+
+    bool wants_gathering, wants_restart, wants_remote, wants_fingerprints, wants_end;
+    bool gathered;   /* gathering was asked for once */
+    bool has_remote; /* remote credentials were applied once */
+    bool is_controlling, has_role;
+    duet_ice_credentials next; /* local credentials of the restart that is being offered; ufrag "" when there is none */
+    duet_ice_credentials remote;
+    bool remote_is_lite;
+    duet_array candidates; /* duet_candidate, waiting for the agent */
+    duet_fingerprint fingerprints[PC_FINGERPRINTS_MAX];
+    size_t fingerprint_count;
+    duet_dtls_role dtls_role; /* 0 while it is not negotiated */
+
+    pc_early early[DUET_PC_EARLY_DATAGRAMS];
+    size_t early_count;
+} pc_transport;
+
+/* One m-section as far as it is agreed or offered. */
+typedef struct pc_section {
+    char mid[PC_MID_MAX + 1];
+    duet_sdp_media_kind kind;
+    pc_transport *transport; /* shared by bundled sections; NULL: rejected or not known yet */
+} pc_section;
+
+/* A description and what it is. */
+typedef struct pc_description {
+    duet_sdp_type type;
+    duet_sdp *sdp;
+} pc_description;
+
+typedef struct pc_early_candidate {
+    duet_candidate candidate;
+    char mid[PC_MID_MAX + 1];
+    int mline_index;
+    bool is_end;
+} pc_early_candidate;
+
+struct duet_pc {
+    duet_env env;
+    duet_pc_config config; /* events, numbers; its pointers are not kept */
+    duet_events events;
+    duet_certificate *certificate;
+    duet_fingerprint fingerprint;
+    duet_array servers; /* pc_server */
+    char **nat_1to1;    /* config.nat_1to1_count of them */
+
+    duet_signaling_state signaling;
+    duet_pc_state state;
+    duet_ice_state ice_state;
+    duet_ice_gathering_state gathering;
+    bool is_closed, goodbye_said;
+    bool negotiation_needed, restart_needed;
+
+    pc_description current_local, current_remote, pending_local, pending_remote;
+    char *last_offer, *last_answer; /* what was created last, as W3C [[LastCreatedOffer]] */
+    duet_sdp_error error;
+    uint64_t session_id, session_version;
+    unsigned next_mid;
+
+    duet_array sections; /* pc_section */
+    size_t stable_sections;
+    pc_transport *transports[PC_TRANSPORT_MAX];
+    size_t transport_count;
+    duet_array early_candidates; /* pc_early_candidate, before the remote description */
+
+    duet_sctp *sctp;
+    bool wants_data;  /* a channel was created: offers contain a data section */
+    bool sctp_agreed; /* the data section was accepted by both */
+    bool sctp_started;
+    pc_transport *sctp_transport;
+    uint16_t remote_sctp_port;
+    uint64_t remote_max_message;
+
+    duet_pc_counters counters;
+    duet_time now;
+    pthread_mutex_t wake_lock; /* usrsctp may wake us from another thread while the driver changes */
+    void (*wake)(void *user);
+    void *wake_user;
+    atomic_bool wake_asked;
+};
+
+/* A server of the configuration, deep-copied. */
+typedef struct pc_server {
+    duet_ice_server server;
+    char **urls;
+    char *username, *credential;
+} pc_server;
+
+/* peer.c */
+void pc_wake(duet_pc *pc);
+void pc_update_states(duet_pc *pc, const char *cause);
+void pc_error_set(duet_pc *pc, size_t line, size_t column, const char *format, ...) DUET_PRINTF(4, 5);
+int pc_ensure_sctp(duet_pc *pc);
+
+/* servers.c */
+/* A copy of a list of strings; freed with pc_strings_free. */
+int pc_strings_copy(const duet_env *env, char ***out, const char *const *strings, size_t count);
+void pc_strings_free(const duet_env *env, char **strings, size_t count);
+int pc_servers_copy(duet_pc *pc, const duet_ice_server *const *servers, size_t count);
+void pc_servers_free(duet_pc *pc);
+/* Pointers to the servers for a config; freed with duet_free. NULL when there are none or no memory. */
+const duet_ice_server **pc_servers_list(duet_pc *pc);
+
+/* transport.c */
+int pc_transport_create(pc_transport **out, duet_pc *pc, size_t owner);
+void pc_transport_destroy(pc_transport *t);
+void pc_transport_sync(pc_transport *t, duet_time now);
+int pc_transport_input(pc_transport *t, duet_datagram *in, duet_time now);
+int pc_transport_output(pc_transport *t, duet_datagram *out, duet_time now);
+duet_time pc_transport_deadline(const pc_transport *t);
+int pc_transport_add_candidate(pc_transport *t, const duet_candidate *candidate);
+/* The credentials that a description made now announces. */
+const duet_ice_credentials *pc_transport_credentials(const pc_transport *t);
+int pc_transport_prepare_restart(pc_transport *t);
+const char *pc_transport_subject(const pc_transport *t, char *buf, size_t size, const char *what);
+
+/* candidates.c */
+void pc_local_candidate(pc_transport *t, const duet_candidate *candidate);
+int pc_deliver_early_candidates(duet_pc *pc);
+
+/* build.c */
+int pc_build_offer(duet_pc *pc, bool ice_restart, duet_sdp **out);
+int pc_build_answer(duet_pc *pc, duet_sdp **out);
+/* Which transport each m-section of the remote offer would use; NULL: it is rejected. Makes the missing ones. */
+int pc_plan_answer(duet_pc *pc, const duet_sdp *offer, pc_transport **plan);
+
+/* apply.c */
+/* Checks a description that is about to become the local one against what was created, and takes up its sections. */
+int pc_apply_local(duet_pc *pc, const duet_sdp *local);
+/* Both sides are agreed: hands the peer's parameters to the transports. */
+int pc_apply_negotiated(duet_pc *pc, const duet_sdp *local, const duet_sdp *remote, bool local_is_offer);
+void pc_retire_transports(duet_pc *pc);
+
+/* jsep.c */
+void pc_descriptions_free(duet_pc *pc);
+duet_sdp *pc_local_sdp(const duet_pc *pc); /* pending, else current; NULL when there is none */
+duet_sdp *pc_remote_sdp(const duet_pc *pc);
+void pc_update_negotiation_needed(duet_pc *pc);
+
+#endif

@@ -1,0 +1,437 @@
+/* The state machine of offer and answer: RFC 9429 section 3.5 and 4.1, W3C webrtc-pc 4.4.1.5. A description is parsed
+ * and checked as a whole before anything changes, so a refused one leaves the connection as it was. */
+#include "peer/internal.h"
+#include <string.h>
+
+/* ---- descriptions ---- */
+
+static void description_clear(pc_description *d)
+{
+    duet_sdp_destroy(d->sdp);
+    *d = (pc_description){DUET_SDP_NONE, NULL};
+}
+
+static void description_set(pc_description *d, duet_sdp_type type, duet_sdp *sdp)
+{
+    description_clear(d);
+    *d = (pc_description){type, sdp};
+}
+
+static void description_move(pc_description *to, pc_description *from)
+{
+    description_clear(to);
+    *to = *from;
+    *from = (pc_description){DUET_SDP_NONE, NULL};
+}
+
+void pc_descriptions_free(duet_pc *pc)
+{
+    description_clear(&pc->current_local);
+    description_clear(&pc->current_remote);
+    description_clear(&pc->pending_local);
+    description_clear(&pc->pending_remote);
+    duet_free(&pc->env, pc->last_offer);
+    duet_free(&pc->env, pc->last_answer);
+    pc->last_offer = pc->last_answer = NULL;
+}
+
+static const pc_description *latest(const pc_description *pending, const pc_description *current)
+{
+    return pending->sdp ? pending : current;
+}
+
+duet_sdp *pc_local_sdp(const duet_pc *pc)
+{
+    return latest(&pc->pending_local, &pc->current_local)->sdp;
+}
+
+duet_sdp *pc_remote_sdp(const duet_pc *pc)
+{
+    return latest(&pc->pending_remote, &pc->current_remote)->sdp;
+}
+
+static int description_text(const pc_description *d, duet_sdp_type *type, char **sdp)
+{
+    *sdp = NULL;
+    if (type)
+        *type = d->type;
+    return d->sdp ? duet_sdp_write(d->sdp, sdp) : DUET_ERR_NOT_FOUND;
+}
+
+int duet_pc_local_description(const duet_pc *pc, duet_sdp_type *type, char **sdp)
+{
+    return description_text(latest(&pc->pending_local, &pc->current_local), type, sdp);
+}
+
+int duet_pc_remote_description(const duet_pc *pc, duet_sdp_type *type, char **sdp)
+{
+    return description_text(latest(&pc->pending_remote, &pc->current_remote), type, sdp);
+}
+
+int duet_pc_current_local_description(const duet_pc *pc, duet_sdp_type *type, char **sdp)
+{
+    return description_text(&pc->current_local, type, sdp);
+}
+
+int duet_pc_current_remote_description(const duet_pc *pc, duet_sdp_type *type, char **sdp)
+{
+    return description_text(&pc->current_remote, type, sdp);
+}
+
+int duet_pc_pending_local_description(const duet_pc *pc, duet_sdp_type *type, char **sdp)
+{
+    return description_text(&pc->pending_local, type, sdp);
+}
+
+int duet_pc_pending_remote_description(const duet_pc *pc, duet_sdp_type *type, char **sdp)
+{
+    return description_text(&pc->pending_remote, type, sdp);
+}
+
+int duet_pc_can_trickle(const duet_pc *pc)
+{
+    const duet_sdp *remote = pc_remote_sdp(pc);
+
+    if (!remote)
+        return -1;
+    for (size_t i = 0; i < duet_sdp_media_count(remote); i++) {
+        if (duet_sdp_media_ice_option(remote, i, "trickle"))
+            return 1;
+    }
+    return 0;
+}
+
+/* ---- signaling state ---- */
+
+static void deliver_signaling_state(void *object, void *payload)
+{
+    duet_pc *pc = object;
+    duet_signaling_state state;
+
+    memcpy(&state, payload, sizeof(state));
+    if (pc->config.on_signaling_state)
+        pc->config.on_signaling_state(pc->config.user, pc, state);
+}
+
+static void set_signaling_state(duet_pc *pc, duet_signaling_state state, const char *cause)
+{
+    if (state == pc->signaling)
+        return;
+    duet_trace_state(&pc->env, pc->now, "peer", "signaling", duet_signaling_state_name(pc->signaling),
+                     duet_signaling_state_name(state), cause);
+    pc->signaling = state;
+    duet_events_push(&pc->events, deliver_signaling_state, NULL, &state, sizeof(state));
+}
+
+/* RFC 9429 section 3.2, figure 2: what may be set in which state, and where it leads. DUET_SIGNALING_CLOSED: nowhere. */
+static duet_signaling_state next_state(duet_signaling_state state, bool is_local, duet_sdp_type type)
+{
+    duet_signaling_state own_offer = is_local ? DUET_SIGNALING_HAVE_LOCAL_OFFER : DUET_SIGNALING_HAVE_REMOTE_OFFER;
+    duet_signaling_state other_offer = is_local ? DUET_SIGNALING_HAVE_REMOTE_OFFER : DUET_SIGNALING_HAVE_LOCAL_OFFER;
+    duet_signaling_state pranswer = is_local ? DUET_SIGNALING_HAVE_LOCAL_PRANSWER : DUET_SIGNALING_HAVE_REMOTE_PRANSWER;
+
+    if (type == DUET_SDP_OFFER && (state == DUET_SIGNALING_STABLE || state == own_offer))
+        return own_offer;
+    if (type == DUET_SDP_PRANSWER && (state == other_offer || state == pranswer))
+        return pranswer;
+    if (type == DUET_SDP_ANSWER && (state == other_offer || state == pranswer))
+        return DUET_SIGNALING_STABLE;
+    if (type == DUET_SDP_ROLLBACK && state != DUET_SIGNALING_STABLE && state != DUET_SIGNALING_CLOSED)
+        return DUET_SIGNALING_STABLE;
+    return DUET_SIGNALING_CLOSED;
+}
+
+static int check_state(duet_pc *pc, bool is_local, duet_sdp_type type)
+{
+    if (!pc->is_closed && next_state(pc->signaling, is_local, type) != DUET_SIGNALING_CLOSED)
+        return DUET_OK;
+    pc_error_set(pc, 0, 0, "a %s %s cannot be set in signaling state \"%s\"", is_local ? "local" : "remote",
+                 duet_sdp_type_name(type), duet_signaling_state_name(pc->signaling));
+    return DUET_ERR_STATE;
+}
+
+/* ---- negotiation needed: W3C 4.7.3 ---- */
+
+static bool data_is_negotiated(const duet_pc *pc)
+{
+    const duet_sdp *local = pc->current_local.sdp;
+
+    for (size_t i = 0; local && i < duet_sdp_media_count(local); i++) {
+        if (duet_sdp_media_is_data(local, i) && !duet_sdp_media_is_rejected(local, i))
+            return true;
+    }
+    return false;
+}
+
+static void deliver_negotiation_needed(void *object, void *payload)
+{
+    duet_pc *pc = object;
+
+    (void)payload;
+    if (pc->negotiation_needed && pc->signaling == DUET_SIGNALING_STABLE && pc->config.on_negotiation_needed)
+        pc->config.on_negotiation_needed(pc->config.user, pc);
+}
+
+void pc_update_negotiation_needed(duet_pc *pc)
+{
+    if (pc->is_closed || pc->signaling != DUET_SIGNALING_STABLE)
+        return;
+    bool is_needed = pc->restart_needed || (pc->wants_data && !data_is_negotiated(pc));
+    bool was_needed = pc->negotiation_needed;
+    pc->negotiation_needed = is_needed;
+    if (is_needed && !was_needed)
+        duet_events_push(&pc->events, deliver_negotiation_needed, NULL, NULL, 0);
+}
+
+static void become_stable(duet_pc *pc)
+{
+    pc->stable_sections = pc->sections.count;
+    set_signaling_state(pc, DUET_SIGNALING_STABLE, "answer");
+    pc_retire_transports(pc);
+    pc->negotiation_needed = false;
+    pc_update_negotiation_needed(pc);
+    pc_update_states(pc, "answer");
+}
+
+/* ---- rollback: RFC 9429 section 4.1.10.2 ---- */
+
+static void roll_back(duet_pc *pc)
+{
+    while (pc->sections.count > pc->stable_sections)
+        duet_array_remove(&pc->sections, pc->sections.count - 1);
+    description_clear(&pc->pending_local);
+    description_clear(&pc->pending_remote);
+    set_signaling_state(pc, DUET_SIGNALING_STABLE, "rollback");
+    pc_retire_transports(pc);
+    pc->negotiation_needed = false;
+    pc_update_negotiation_needed(pc);
+    pc_update_states(pc, "rollback");
+}
+
+/* ---- set ---- */
+
+static void answered(duet_pc *pc, bool local_is_offer)
+{
+    (void)local_is_offer;
+    description_move(&pc->current_local, &pc->pending_local);
+    description_move(&pc->current_remote, &pc->pending_remote);
+    become_stable(pc);
+}
+
+/* Installs a checked description. */
+static int install(duet_pc *pc, bool is_local, duet_sdp_type type, duet_sdp *sdp)
+{
+    bool local_is_offer = is_local == (type == DUET_SDP_OFFER);
+
+    if (is_local) {
+        int err = pc_apply_local(pc, sdp);
+        if (err != DUET_OK)
+            return err;
+    }
+    description_set(is_local ? &pc->pending_local : &pc->pending_remote, type, sdp);
+    if (!is_local)
+        pc_deliver_early_candidates(pc);
+    if (type == DUET_SDP_OFFER) {
+        set_signaling_state(pc, next_state(pc->signaling, is_local, type), is_local ? "local offer" : "remote offer");
+        return DUET_OK;
+    }
+    pc_apply_negotiated(pc, pc->pending_local.sdp, pc->pending_remote.sdp, local_is_offer);
+    if (type == DUET_SDP_ANSWER)
+        answered(pc, local_is_offer);
+    else
+        set_signaling_state(pc, next_state(pc->signaling, is_local, type), "provisional answer");
+    pc_update_states(pc, "description");
+    return DUET_OK;
+}
+
+static int parse(duet_pc *pc, const char *text, duet_sdp **out)
+{
+    return duet_sdp_parse(out, &pc->env, text ? text : "", text ? strlen(text) : 0, &pc->error);
+}
+
+/* A renegotiation keeps the m-sections in their places: RFC 9429 section 5.8. */
+static int check_continuity(duet_pc *pc, const duet_sdp *sdp)
+{
+    if (duet_sdp_media_count(sdp) < pc->stable_sections) {
+        pc_error_set(pc, 0, 0,
+                     "%zu m-sections where %zu are negotiated: sections may be rejected but not removed "
+                     "(RFC 9429, 5.2.2)",
+                     duet_sdp_media_count(sdp), pc->stable_sections);
+        return DUET_ERR_MALFORMED;
+    }
+    for (size_t i = 0; i < pc->stable_sections; i++) {
+        const pc_section *s = duet_array_at(&pc->sections, i);
+        if (s->transport && !duet_sdp_text_is(duet_sdp_media_mid(sdp, i), s->mid)) {
+            pc_error_set(pc, 0, 0, "m-section %zu had mid \"%s\": a section in use keeps its mid (RFC 9429, 5.2.2)", i,
+                         s->mid);
+            return DUET_ERR_MALFORMED;
+        }
+    }
+    return DUET_OK;
+}
+
+static int check_mids(duet_pc *pc, const duet_sdp *sdp)
+{
+    for (size_t i = 0; i < duet_sdp_media_count(sdp); i++) {
+        if (duet_sdp_media_mid(sdp, i).len > PC_MID_MAX) {
+            pc_error_set(pc, 0, 0, "m-section %zu: a mid longer than %d characters", i, PC_MID_MAX);
+            return DUET_ERR_LIMIT;
+        }
+    }
+    return DUET_OK;
+}
+
+static int check_remote(duet_pc *pc, duet_sdp_type type, const duet_sdp *sdp)
+{
+    int err = type == DUET_SDP_OFFER ? duet_sdp_check_offer(sdp, &pc->error)
+                                     : duet_sdp_check_answer(pc->pending_local.sdp, sdp, &pc->error);
+
+    if (err == DUET_OK)
+        err = check_mids(pc, sdp);
+    if (err == DUET_OK)
+        err = check_continuity(pc, sdp);
+    return err;
+}
+
+static int set_parsed(duet_pc *pc, bool is_local, duet_sdp_type type, const char *text)
+{
+    duet_sdp *sdp = NULL;
+    int err = parse(pc, text, &sdp);
+
+    if (err == DUET_OK && !is_local)
+        err = check_remote(pc, type, sdp);
+    else if (err == DUET_OK)
+        err = type == DUET_SDP_OFFER ? duet_sdp_check_offer(sdp, &pc->error)
+                                     : duet_sdp_check_answer(pc->pending_remote.sdp, sdp, &pc->error);
+    if (err == DUET_OK)
+        err = install(pc, is_local, type, sdp);
+    if (err != DUET_OK)
+        duet_sdp_destroy(sdp);
+    return err;
+}
+
+static int create_offer(duet_pc *pc, bool ice_restart, char **text)
+{
+    duet_sdp *sdp = NULL;
+
+    *text = NULL;
+    if (pc->is_closed)
+        return DUET_ERR_STATE;
+    int err = pc_build_offer(pc, ice_restart || pc->restart_needed, &sdp);
+    if (err == DUET_OK)
+        err = duet_sdp_write(sdp, text);
+    duet_sdp_destroy(sdp);
+    return err;
+}
+
+static int create_answer(duet_pc *pc, char **text)
+{
+    duet_sdp *sdp = NULL;
+
+    *text = NULL;
+    if (pc->is_closed ||
+        (pc->signaling != DUET_SIGNALING_HAVE_REMOTE_OFFER && pc->signaling != DUET_SIGNALING_HAVE_LOCAL_PRANSWER))
+        return DUET_ERR_STATE;
+    int err = pc_build_answer(pc, &sdp);
+    if (err == DUET_OK)
+        err = duet_sdp_write(sdp, text);
+    duet_sdp_destroy(sdp);
+    return err;
+}
+
+static duet_sdp_type implicit_type(const duet_pc *pc)
+{
+    switch (pc->signaling) {
+    case DUET_SIGNALING_HAVE_REMOTE_OFFER:
+    case DUET_SIGNALING_HAVE_LOCAL_PRANSWER:
+        return DUET_SDP_ANSWER;
+    default:
+        return DUET_SDP_OFFER;
+    }
+}
+
+static int set_local(duet_pc *pc, duet_sdp_type type, const char *text)
+{
+    char *made = NULL;
+
+    if (type == DUET_SDP_NONE)
+        type = implicit_type(pc);
+    int err = check_state(pc, true, type);
+    if (err != DUET_OK)
+        return err;
+    if (type == DUET_SDP_ROLLBACK) {
+        roll_back(pc);
+        return DUET_OK;
+    }
+    if (!text || !text[0]) {
+        err = type == DUET_SDP_OFFER ? create_offer(pc, false, &made) : create_answer(pc, &made);
+        text = made;
+    }
+    if (err == DUET_OK)
+        err = set_parsed(pc, true, type, text);
+    duet_free(&pc->env, made);
+    return err;
+}
+
+static int set_remote(duet_pc *pc, duet_sdp_type type, const char *text)
+{
+    if (type == DUET_SDP_OFFER && pc->signaling == DUET_SIGNALING_HAVE_LOCAL_OFFER) {
+        /* An offer that is refused must change nothing: it is checked before the own one is rolled back. */
+        duet_sdp *sdp = NULL;
+        int err = parse(pc, text, &sdp);
+        if (err == DUET_OK)
+            err = check_remote(pc, type, sdp);
+        duet_sdp_destroy(sdp);
+        if (err != DUET_OK)
+            return err;
+        roll_back(pc);
+    }
+    int err = check_state(pc, false, type);
+    if (err != DUET_OK)
+        return err;
+    if (type == DUET_SDP_ROLLBACK) {
+        roll_back(pc);
+        return DUET_OK;
+    }
+    return set_parsed(pc, false, type, text);
+}
+
+int duet_pc_create_offer(duet_pc *pc, const duet_offer_options *options, char **sdp)
+{
+    duet_events_enter(&pc->events);
+    int err = create_offer(pc, options && options->ice_restart, sdp);
+    duet_events_leave(&pc->events);
+    return err;
+}
+
+int duet_pc_create_answer(duet_pc *pc, char **sdp)
+{
+    duet_events_enter(&pc->events);
+    int err = create_answer(pc, sdp);
+    duet_events_leave(&pc->events);
+    return err;
+}
+
+int duet_pc_set_local_description(duet_pc *pc, duet_sdp_type type, const char *sdp)
+{
+    duet_events_enter(&pc->events);
+    int err = set_local(pc, type, sdp);
+    duet_events_leave(&pc->events);
+    return err;
+}
+
+int duet_pc_set_remote_description(duet_pc *pc, duet_sdp_type type, const char *sdp)
+{
+    duet_events_enter(&pc->events);
+    int err = set_remote(pc, type, sdp);
+    duet_events_leave(&pc->events);
+    return err;
+}
+
+void duet_pc_restart_ice(duet_pc *pc)
+{
+    duet_events_enter(&pc->events);
+    pc->restart_needed = true;
+    pc_update_negotiation_needed(pc);
+    duet_events_leave(&pc->events);
+}

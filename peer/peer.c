@@ -1,0 +1,583 @@
+/* The connection itself: creation, the states that are joined from those of its transports (W3C 4.3.3), and the
+ * contract towards the driver. */
+#include "peer/internal.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- create and destroy ---- */
+
+static void finish(void *object);
+
+static int create_certificate(duet_pc *pc, const duet_pc_config *config)
+{
+    int err = DUET_OK;
+
+    if (config->certificate)
+        pc->certificate = duet_certificate_ref(config->certificate);
+    else
+        err = duet_certificate_generate(&pc->certificate, &pc->env, DUET_KEY_ECDSA_P256, config->wall_seconds);
+    return err == DUET_OK ? duet_certificate_fingerprint(pc->certificate, DUET_HASH_SHA256, &pc->fingerprint) : err;
+}
+
+/* "... a 64-bit quantity with the highest bit set to zero and the remaining 63 bits being cryptographically random"
+ * RFC 9429, 5.2.1. */
+static int create_session_id(duet_pc *pc)
+{
+    int err = duet_random(&pc->env, &pc->session_id, sizeof(pc->session_id));
+
+    pc->session_id &= UINT64_MAX >> 1;
+    return err;
+}
+
+/* A server URL that cannot be used should be known at creation, not at the first gathering. */
+static int check_servers(duet_pc *pc)
+{
+    pc_transport *t;
+
+    return pc->servers.count ? pc_transport_create(&t, pc, 0) : DUET_OK;
+}
+
+int duet_pc_create(duet_pc **out, const duet_pc_config *config)
+{
+    duet_pc_config defaults = DUET_PC_CONFIG_INIT;
+
+    *out = NULL;
+    if (!config)
+        config = &defaults;
+    duet_env env = duet_env_resolve(config->env);
+    duet_pc *pc = duet_calloc(&env, sizeof(*pc));
+    if (!pc)
+        return DUET_ERR_NOMEM;
+    pc->env = env;
+    memcpy(&pc->config, config, config->size < sizeof(*config) ? config->size : sizeof(*config));
+    pc->config.certificate = NULL;
+    if (pc->config.max_message_size == 0)
+        pc->config.max_message_size = 262144;
+    pthread_mutex_init(&pc->wake_lock, NULL);
+    duet_events_init(&pc->events, &pc->env, pc, finish);
+    duet_array_init(&pc->servers, &pc->env, sizeof(pc_server));
+    duet_array_init(&pc->sections, &pc->env, sizeof(pc_section));
+    duet_array_init(&pc->early_candidates, &pc->env, sizeof(pc_early_candidate));
+    int err = pc_servers_copy(pc, config->ice_servers, config->ice_server_count);
+    if (err == DUET_OK)
+        err = pc_strings_copy(&pc->env, &pc->nat_1to1, config->nat_1to1, config->nat_1to1_count);
+    if (err == DUET_OK)
+        err = create_certificate(pc, config);
+    if (err == DUET_OK)
+        err = create_session_id(pc);
+    if (err == DUET_OK)
+        err = check_servers(pc);
+    if (err != DUET_OK) {
+        finish(pc);
+        return err;
+    }
+    *out = pc;
+    return DUET_OK;
+}
+
+static void finish(void *object)
+{
+    duet_pc *pc = object;
+
+    duet_sctp_destroy(pc->sctp);
+    for (size_t i = 0; i < pc->transport_count; i++)
+        pc_transport_destroy(pc->transports[i]);
+    pc_descriptions_free(pc);
+    duet_array_free(&pc->sections);
+    duet_array_free(&pc->early_candidates);
+    pc_servers_free(pc);
+    pc_strings_free(&pc->env, pc->nat_1to1, pc->config.nat_1to1_count);
+    duet_certificate_destroy(pc->certificate);
+    duet_events_free(&pc->events);
+    pthread_mutex_destroy(&pc->wake_lock);
+    duet_env env = pc->env;
+    duet_free(&env, pc);
+}
+
+void duet_pc_destroy(duet_pc *pc)
+{
+    if (pc)
+        duet_events_destroy(&pc->events);
+}
+
+void duet_pc_close(duet_pc *pc)
+{
+    if (pc->is_closed)
+        return;
+    duet_events_enter(&pc->events);
+    pc->is_closed = true;
+    duet_trace_state(&pc->env, pc->now, "peer", "connection", duet_pc_state_name(pc->state), "closed", "close()");
+    pc->signaling = DUET_SIGNALING_CLOSED;
+    pc->state = DUET_PC_CLOSED;
+    pc->ice_state = DUET_ICE_CLOSED;
+    pc_wake(pc);
+    duet_events_leave(&pc->events);
+}
+
+int duet_pc_set_configuration(duet_pc *pc, const duet_pc_config *config)
+{
+    if (pc->is_closed)
+        return DUET_ERR_STATE;
+    int err = pc_servers_copy(pc, config->ice_servers, config->ice_server_count);
+    if (err != DUET_OK)
+        return err;
+    pc->config.ice_transport_policy = config->ice_transport_policy;
+    const duet_ice_server **servers = pc_servers_list(pc);
+    if (pc->servers.count && !servers)
+        return DUET_ERR_NOMEM;
+    for (size_t i = 0; err == DUET_OK && i < pc->transport_count; i++)
+        err = duet_ice_agent_set_servers(pc->transports[i]->ice, servers, pc->servers.count,
+                                         config->ice_transport_policy);
+    duet_free(&pc->env, servers);
+    return err;
+}
+
+/* ---- errors ---- */
+
+void pc_error_set(duet_pc *pc, size_t line, size_t column, const char *format, ...)
+{
+    va_list args;
+
+    pc->error.line = line;
+    pc->error.column = column;
+    va_start(args, format);
+    vsnprintf(pc->error.reason, sizeof(pc->error.reason), format, args);
+    va_end(args);
+}
+
+const duet_sdp_error *duet_pc_error(const duet_pc *pc)
+{
+    return &pc->error;
+}
+
+/* ---- states ---- */
+
+static void deliver_connection_state(void *object, void *payload)
+{
+    duet_pc *pc = object;
+    duet_pc_state state;
+
+    memcpy(&state, payload, sizeof(state));
+    if (pc->config.on_connection_state && !pc->is_closed)
+        pc->config.on_connection_state(pc->config.user, pc, state);
+}
+
+static void deliver_ice_state(void *object, void *payload)
+{
+    duet_pc *pc = object;
+    duet_ice_state state;
+
+    memcpy(&state, payload, sizeof(state));
+    if (pc->config.on_ice_connection_state && !pc->is_closed)
+        pc->config.on_ice_connection_state(pc->config.user, pc, state);
+}
+
+static void deliver_gathering_state(void *object, void *payload)
+{
+    duet_pc *pc = object;
+    duet_ice_gathering_state state;
+
+    memcpy(&state, payload, sizeof(state));
+    if (pc->config.on_ice_gathering_state && !pc->is_closed)
+        pc->config.on_ice_gathering_state(pc->config.user, pc, state);
+}
+
+static bool is_in_use(const duet_pc *pc, const pc_transport *t)
+{
+    for (size_t i = 0; i < pc->sections.count; i++) {
+        if (((const pc_section *)duet_array_at(&pc->sections, i))->transport == t)
+            return true;
+    }
+    return false;
+}
+
+/* How many transports are in each state. */
+typedef struct census {
+    size_t total;
+    size_t ice[DUET_ICE_CLOSED + 1];
+    size_t dtls[DUET_DTLS_FAILED + 1];
+    size_t gathering[DUET_ICE_GATHERING_COMPLETE + 1];
+} census;
+
+static census count_states(const duet_pc *pc)
+{
+    census c = {0};
+
+    for (size_t i = 0; i < pc->transport_count; i++) {
+        const pc_transport *t = pc->transports[i];
+        if (t->retired || !is_in_use(pc, t))
+            continue;
+        c.total++;
+        c.ice[t->ice_state]++;
+        c.dtls[t->dtls_state]++;
+        c.gathering[t->gathering]++;
+    }
+    return c;
+}
+
+/* W3C 4.3.4 RTCIceConnectionState: the first line that fits. */
+static duet_ice_state joined_ice_state(const census *c)
+{
+    const size_t *n = c->ice;
+
+    if (n[DUET_ICE_FAILED])
+        return DUET_ICE_FAILED;
+    if (n[DUET_ICE_DISCONNECTED])
+        return DUET_ICE_DISCONNECTED;
+    if (n[DUET_ICE_NEW] + n[DUET_ICE_CLOSED] == c->total)
+        return DUET_ICE_NEW;
+    if (n[DUET_ICE_NEW] || n[DUET_ICE_CHECKING])
+        return DUET_ICE_CHECKING;
+    if (n[DUET_ICE_COMPLETED] + n[DUET_ICE_CLOSED] == c->total)
+        return DUET_ICE_COMPLETED;
+    return DUET_ICE_CONNECTED;
+}
+
+/* W3C 4.3.3 RTCPeerConnectionState. */
+static duet_pc_state joined_state(const census *c)
+{
+    const size_t *ice = c->ice, *dtls = c->dtls;
+
+    if (ice[DUET_ICE_FAILED] || dtls[DUET_DTLS_FAILED])
+        return DUET_PC_FAILED;
+    if (ice[DUET_ICE_DISCONNECTED])
+        return DUET_PC_DISCONNECTED;
+    if (ice[DUET_ICE_NEW] + ice[DUET_ICE_CLOSED] == c->total &&
+        dtls[DUET_DTLS_NEW] + dtls[DUET_DTLS_CLOSED] == c->total)
+        return DUET_PC_NEW;
+    if (ice[DUET_ICE_NEW] || ice[DUET_ICE_CHECKING] || dtls[DUET_DTLS_NEW] || dtls[DUET_DTLS_CONNECTING])
+        return DUET_PC_CONNECTING;
+    return DUET_PC_CONNECTED;
+}
+
+static duet_ice_gathering_state joined_gathering_state(const census *c)
+{
+    if (c->gathering[DUET_ICE_GATHERING])
+        return DUET_ICE_GATHERING;
+    if (c->total > 0 && c->gathering[DUET_ICE_GATHERING_COMPLETE] == c->total)
+        return DUET_ICE_GATHERING_COMPLETE;
+    return DUET_ICE_GATHERING_NEW;
+}
+
+void pc_update_states(duet_pc *pc, const char *cause)
+{
+    if (pc->is_closed)
+        return;
+    census c = count_states(pc);
+    duet_ice_gathering_state gathering = joined_gathering_state(&c);
+    duet_ice_state ice = joined_ice_state(&c);
+    duet_pc_state state = joined_state(&c);
+
+    if (gathering != pc->gathering) {
+        duet_trace_state(&pc->env, pc->now, "peer", "gathering", duet_ice_gathering_state_name(pc->gathering),
+                         duet_ice_gathering_state_name(gathering), cause);
+        pc->gathering = gathering;
+        duet_events_push(&pc->events, deliver_gathering_state, NULL, &gathering, sizeof(gathering));
+    }
+    if (ice != pc->ice_state) {
+        duet_trace_state(&pc->env, pc->now, "peer", "ice-connection", duet_ice_state_name(pc->ice_state),
+                         duet_ice_state_name(ice), cause);
+        pc->ice_state = ice;
+        duet_events_push(&pc->events, deliver_ice_state, NULL, &ice, sizeof(ice));
+    }
+    if (state != pc->state) {
+        duet_trace_state(&pc->env, pc->now, "peer", "connection", duet_pc_state_name(pc->state),
+                         duet_pc_state_name(state), cause);
+        pc->state = state;
+        duet_events_push(&pc->events, deliver_connection_state, NULL, &state, sizeof(state));
+    }
+}
+
+duet_signaling_state duet_pc_signaling_state(const duet_pc *pc)
+{
+    return pc->signaling;
+}
+
+duet_pc_state duet_pc_connection_state(const duet_pc *pc)
+{
+    return pc->state;
+}
+
+duet_ice_state duet_pc_ice_connection_state(const duet_pc *pc)
+{
+    return pc->ice_state;
+}
+
+duet_ice_gathering_state duet_pc_ice_gathering_state(const duet_pc *pc)
+{
+    return pc->gathering;
+}
+
+/* ---- data channels ---- */
+
+static int sctp_packet(void *user, const uint8_t *packet, size_t len, duet_time now)
+{
+    duet_pc *pc = user;
+
+    duet_trace_packet(&pc->env, now, "sctp", DUET_LAYER_SCTP, true, NULL, packet, len);
+    return duet_dtls_send(pc->sctp_transport->dtls, packet, len, now);
+}
+
+static void sctp_wakes(void *user)
+{
+    pc_wake(user);
+}
+
+static void sctp_channel(void *user, duet_dc *dc)
+{
+    duet_pc *pc = user;
+
+    if (pc->config.on_data_channel && !pc->is_closed)
+        pc->config.on_data_channel(pc->config.user, pc, dc);
+}
+
+int pc_ensure_sctp(duet_pc *pc)
+{
+    duet_sctp_config config;
+
+    if (pc->sctp)
+        return DUET_OK;
+    duet_sctp_config_init(&config);
+    config.env = &pc->env;
+    config.streams = pc->config.sctp_streams;
+    config.max_message_size = pc->config.max_message_size;
+    config.send_buffer = pc->config.sctp_send_buffer;
+    config.receive_buffer = pc->config.sctp_receive_buffer;
+    config.send_queue = pc->config.sctp_send_queue;
+    config.packet_sink = sctp_packet;
+    config.on_channel = sctp_channel;
+    config.on_wake = sctp_wakes;
+    config.user = pc;
+    return duet_sctp_create(&pc->sctp, &config);
+}
+
+int duet_pc_create_data_channel(duet_pc *pc, const char *label, const duet_dc_init *init, duet_dc **out)
+{
+    *out = NULL;
+    if (pc->is_closed)
+        return DUET_ERR_STATE;
+    duet_events_enter(&pc->events);
+    int err = pc_ensure_sctp(pc);
+    if (err == DUET_OK)
+        err = duet_dc_create(out, pc->sctp, label, init, NULL, pc->now);
+    if (err == DUET_OK) {
+        pc->wants_data = true;
+        pc_update_negotiation_needed(pc);
+        pc_wake(pc);
+    }
+    duet_events_leave(&pc->events);
+    return err;
+}
+
+/* ---- the contract towards the driver ---- */
+
+void pc_wake(duet_pc *pc)
+{
+    if (atomic_exchange(&pc->wake_asked, true))
+        return;
+    pthread_mutex_lock(&pc->wake_lock);
+    if (pc->wake)
+        pc->wake(pc->wake_user);
+    pthread_mutex_unlock(&pc->wake_lock);
+}
+
+void duet_pc_set_wake(duet_pc *pc, void (*wake)(void *user), void *user)
+{
+    pthread_mutex_lock(&pc->wake_lock);
+    pc->wake = wake;
+    pc->wake_user = user;
+    pthread_mutex_unlock(&pc->wake_lock);
+}
+
+static pc_transport *transport_of_socket(const duet_pc *pc, uint32_t socket)
+{
+    uint32_t index = socket >> PC_SOCKET_BITS;
+
+    return index < pc->transport_count ? pc->transports[index] : NULL;
+}
+
+static uint32_t outer_socket(const pc_transport *t, uint32_t socket)
+{
+    return t->index << PC_SOCKET_BITS | socket;
+}
+
+static uint32_t inner_socket(uint32_t socket)
+{
+    return socket & ((1u << PC_SOCKET_BITS) - 1);
+}
+
+int duet_pc_input(duet_pc *pc, duet_datagram *in, duet_time now)
+{
+    pc_transport *t = transport_of_socket(pc, in->path.socket);
+
+    if (!t || t->retired || pc->is_closed)
+        return DUET_ERR_NOT_MINE;
+    duet_events_enter(&pc->events);
+    pc->now = now;
+    pc->counters.datagrams_in++;
+    pc->counters.bytes_in += in->len;
+    in->path.socket = inner_socket(in->path.socket);
+    duet_trace_packet(&pc->env, now, "peer", DUET_LAYER_DATAGRAM, false, &in->path, in->data, in->len);
+    int err = pc_transport_input(t, in, now);
+    duet_events_leave(&pc->events);
+    return err;
+}
+
+int duet_pc_output(duet_pc *pc, duet_datagram *out, duet_time now)
+{
+    for (size_t i = 0; i < pc->transport_count; i++) {
+        pc_transport *t = pc->transports[i];
+        if (pc_transport_output(t, out, now) != 1)
+            continue;
+        duet_trace_packet(&pc->env, now, "peer", DUET_LAYER_DATAGRAM, true, &out->path, out->data, out->len);
+        out->path.socket = outer_socket(t, out->path.socket);
+        pc->counters.datagrams_out++;
+        pc->counters.bytes_out += out->len;
+        return 1;
+    }
+    return 0;
+}
+
+int duet_pc_request(duet_pc *pc, duet_request *out)
+{
+    for (size_t i = 0; i < pc->transport_count; i++) {
+        pc_transport *t = pc->transports[i];
+        if (duet_ice_agent_request(t->ice, out) == 1) {
+            out->id = outer_socket(t, out->id);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int duet_pc_answer(duet_pc *pc, const duet_answer *answer, duet_time now)
+{
+    pc_transport *t = transport_of_socket(pc, answer->id);
+    duet_answer inner = *answer;
+
+    if (!t)
+        return DUET_ERR_NOT_MINE;
+    duet_events_enter(&pc->events);
+    pc->now = now;
+    inner.id = inner_socket(answer->id);
+    int err = duet_ice_agent_answer(t->ice, &inner, now);
+    duet_events_leave(&pc->events);
+    return err;
+}
+
+void duet_pc_path_error(duet_pc *pc, const duet_path *path, int error, duet_time now)
+{
+    pc_transport *t = transport_of_socket(pc, path->socket);
+    duet_path inner = *path;
+
+    if (!t)
+        return;
+    duet_events_enter(&pc->events);
+    pc->now = now;
+    inner.socket = inner_socket(path->socket);
+    duet_ice_agent_path_error(t->ice, &inner, error, now);
+    duet_events_leave(&pc->events);
+}
+
+/* The goodbyes of a closed connection: ABORT, close_notify, and the sockets. */
+static void say_goodbye(duet_pc *pc, duet_time now)
+{
+    pc->goodbye_said = true;
+    if (pc->sctp)
+        duet_sctp_close(pc->sctp, now);
+    for (size_t i = 0; i < pc->transport_count; i++)
+        duet_dtls_close(pc->transports[i]->dtls, now);
+}
+
+static void tick(duet_pc *pc, duet_time now)
+{
+    if (pc->is_closed) {
+        if (!pc->goodbye_said)
+            say_goodbye(pc, now);
+        return;
+    }
+    for (size_t i = 0; i < pc->transport_count; i++) {
+        pc_transport *t = pc->transports[i];
+        if (!t->retired)
+            pc_transport_sync(t, now);
+        else if (t->ice_state != DUET_ICE_CLOSED)
+            duet_ice_agent_close(t->ice, now);
+    }
+    if (pc->sctp)
+        duet_sctp_tick(pc->sctp, now);
+}
+
+void duet_pc_tick(duet_pc *pc, duet_time now)
+{
+    duet_events_enter(&pc->events);
+    atomic_store(&pc->wake_asked, false); /* before the work: a wake from now on means more of it */
+    pc->now = now;
+    tick(pc, now);
+    duet_events_leave(&pc->events);
+}
+
+duet_time duet_pc_deadline(const duet_pc *pc)
+{
+    if (pc->is_closed)
+        return pc->goodbye_said ? DUET_NEVER : 0;
+    duet_time first = pc->sctp ? duet_sctp_deadline(pc->sctp) : DUET_NEVER;
+    for (size_t i = 0; i < pc->transport_count; i++) {
+        duet_time deadline = pc->transports[i]->retired ? DUET_NEVER : pc_transport_deadline(pc->transports[i]);
+        first = deadline < first ? deadline : first;
+    }
+    return first;
+}
+
+void duet_pc_get_counters(const duet_pc *pc, duet_pc_counters *out)
+{
+    *out = pc->counters;
+}
+
+static int ops_input(void *object, duet_datagram *in, duet_time now)
+{
+    return duet_pc_input(object, in, now);
+}
+
+static int ops_output(void *object, duet_datagram *out, duet_time now)
+{
+    return duet_pc_output(object, out, now);
+}
+
+static int ops_request(void *object, duet_request *out)
+{
+    return duet_pc_request(object, out);
+}
+
+static int ops_answer(void *object, const duet_answer *answer, duet_time now)
+{
+    return duet_pc_answer(object, answer, now);
+}
+
+static void ops_path_error(void *object, const duet_path *path, int error, duet_time now)
+{
+    duet_pc_path_error(object, path, error, now);
+}
+
+static void ops_tick(void *object, duet_time now)
+{
+    duet_pc_tick(object, now);
+}
+
+static duet_time ops_deadline(const void *object)
+{
+    return duet_pc_deadline(object);
+}
+
+static void ops_set_wake(void *object, void (*wake)(void *user), void *user)
+{
+    duet_pc_set_wake(object, wake, user);
+}
+
+const duet_endpoint_ops *duet_pc_endpoint_ops(void)
+{
+    static const duet_endpoint_ops ops = {sizeof(ops),    ops_input, ops_output,   ops_request, ops_answer,
+                                          ops_path_error, ops_tick,  ops_deadline, ops_set_wake};
+
+    return &ops;
+}
