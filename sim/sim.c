@@ -1,0 +1,219 @@
+/* The world: virtual time, one queue of everything that will happen, and seeded randomness. */
+#include "sim/internal.h"
+#include <string.h>
+
+void duet_sim_config_init(duet_sim_config *config)
+{
+    *config = (duet_sim_config){.size = sizeof(*config)};
+}
+
+int duet_sim_create(duet_sim **out, const duet_sim_config *config)
+{
+    duet_env env = duet_env_resolve(config ? config->env : NULL);
+    duet_sim *sim = duet_calloc(&env, sizeof(*sim));
+
+    *out = sim;
+    if (!sim)
+        return DUET_ERR_NOMEM;
+    sim->env = env;
+    sim->random = config ? config->seed : 0;
+    sim->now = config ? config->start : 0;
+    sim->stats.trace_hash = 0xCBF29CE484222325u;
+    return DUET_OK;
+}
+
+static void free_hosts(duet_sim *sim)
+{
+    while (sim->hosts) {
+        duet_sim_host *host = sim->hosts;
+        sim->hosts = host->next;
+        while (host->interfaces) {
+            sim_interface *interface = host->interfaces;
+            host->interfaces = interface->next;
+            duet_free(&sim->env, interface);
+        }
+        duet_free(&sim->env, host);
+    }
+}
+
+static void free_graves(duet_sim *sim)
+{
+    while (sim->graves) {
+        sim_endpoint *ep = sim->graves;
+        sim->graves = ep->next;
+        duet_free(&sim->env, ep);
+    }
+}
+
+void duet_sim_destroy(duet_sim *sim)
+{
+    if (!sim)
+        return;
+    while (sim->endpoints)
+        duet_sim_detach(sim, sim->endpoints->object);
+    free_graves(sim);
+    while (sim->timers.root) { /* only packets and calls are left, each one block */
+        duet_timer *t = sim->timers.root;
+        duet_timers_cancel(&sim->timers, t);
+        duet_free(&sim->env, t);
+    }
+    while (sim->sockets) {
+        sim_socket *s = sim->sockets;
+        sim->sockets = s->next;
+        duet_free(&sim->env, s);
+    }
+    while (sim->names) {
+        sim_name *n = sim->names;
+        sim->names = n->next;
+        duet_free(&sim->env, n);
+    }
+    free_hosts(sim);
+    duet_env env = sim->env;
+    duet_free(&env, sim);
+}
+
+duet_time duet_sim_now(const duet_sim *sim)
+{
+    return sim->now;
+}
+
+/* splitmix64 */
+uint64_t sim_random(duet_sim *sim)
+{
+    uint64_t z = (sim->random += 0x9E3779B97F4A7C15u);
+
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+bool sim_chance(duet_sim *sim, double probability)
+{
+    /* The generator is asked in any case, so that a change of one probability does not shift all that follows. */
+    double u = (double)(sim_random(sim) >> 11) * 0x1.0p-53;
+
+    return u < probability;
+}
+
+int duet_sim_random(void *sim, uint8_t *out, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        out[i] = (uint8_t)(sim_random(sim) >> 32);
+    return 0;
+}
+
+void sim_mark_dirty(sim_endpoint *ep)
+{
+    duet_sim *sim = ep->sim;
+
+    if (ep->dirty || ep->dead)
+        return;
+    ep->dirty = true;
+    ep->next_dirty = NULL;
+    if (sim->last_dirty)
+        sim->last_dirty->next_dirty = ep;
+    else
+        sim->first_dirty = ep;
+    sim->last_dirty = ep;
+}
+
+typedef struct scheduled_call {
+    sim_alarm alarm; /* first */
+    void (*fn)(void *arg);
+    void *arg;
+} scheduled_call;
+
+static void run_call(duet_sim *sim, sim_alarm *alarm)
+{
+    scheduled_call call = *(scheduled_call *)alarm;
+
+    duet_free(&sim->env, alarm);
+    call.fn(call.arg);
+}
+
+int duet_sim_at(duet_sim *sim, duet_time at, void (*fn)(void *arg), void *arg)
+{
+    scheduled_call *call = duet_calloc(&sim->env, sizeof(*call));
+
+    if (!call)
+        return DUET_ERR_NOMEM;
+    call->alarm.fire = run_call;
+    call->fn = fn;
+    call->arg = arg;
+    duet_timers_set(&sim->timers, &call->alarm.timer, at > sim->now ? at : sim->now);
+    return DUET_OK;
+}
+
+static void serve_dirty(duet_sim *sim)
+{
+    while (sim->first_dirty) {
+        sim_endpoint *ep = sim->first_dirty;
+        sim->first_dirty = ep->next_dirty;
+        if (!sim->first_dirty)
+            sim->last_dirty = NULL;
+        ep->dirty = false;
+        if (ep->dead) {
+            ep->next = sim->graves;
+            sim->graves = ep;
+        } else {
+            sim_serve(ep);
+        }
+    }
+    free_graves(sim);
+}
+
+/* Does the next thing that happens until `limit`. @return false when nothing does */
+static bool step(duet_sim *sim, duet_time limit)
+{
+    serve_dirty(sim);
+    duet_time next = duet_timers_deadline(&sim->timers);
+    if (next == DUET_NEVER || next > limit)
+        return false;
+    if (next > sim->now)
+        sim->now = next;
+    sim_alarm *alarm = (sim_alarm *)duet_timers_pop(&sim->timers, sim->now);
+    alarm->fire(sim, alarm);
+    return true;
+}
+
+void duet_sim_run(duet_sim *sim, duet_time until)
+{
+    while (step(sim, until))
+        continue;
+    if (until > sim->now)
+        sim->now = until;
+}
+
+bool duet_sim_run_until(duet_sim *sim, bool (*done)(void *arg), void *arg, duet_time limit)
+{
+    while (!done(arg)) {
+        if (!step(sim, limit)) {
+            sim->now = limit > sim->now ? limit : sim->now;
+            return done(arg);
+        }
+    }
+    return true;
+}
+
+void duet_sim_get_stats(const duet_sim *sim, duet_sim_stats *out)
+{
+    *out = sim->stats;
+}
+
+int duet_sim_add_name(duet_sim *sim, const char *name, const char *address)
+{
+    duet_address a;
+
+    int err = duet_address_parse(&a, address, 0);
+    if (err != DUET_OK)
+        return err;
+    size_t len = strlen(name) + 1;
+    sim_name *n = duet_alloc(&sim->env, sizeof(*n) + len);
+    if (!n)
+        return DUET_ERR_NOMEM;
+    n->address = a;
+    memcpy(n->name, name, len);
+    n->next = sim->names;
+    sim->names = n;
+    return DUET_OK;
+}
