@@ -1,5 +1,6 @@
 /* The text form of an ICE candidate: RFC 8839 section 5.1 with the tcptype of RFC 6544 section 4.5, the ufrag
  * extension of RFC 8838 and the network-cost of libwebrtc. One parser for a=candidate lines and trickled strings. */
+#include "base/candidate.h"
 #include "base/text.h"
 #include "duet/base.h"
 
@@ -254,24 +255,38 @@ static size_t trimmed(const char *text, size_t len)
     return len;
 }
 
+static int finish(parse *p, duet_candidate *out, size_t *column, const char **reason)
+{
+    oddity odd = {0};
+
+    if (p->err == DUET_OK && fixed_part(p, out, &odd) && related_part(p, out))
+        extensions(p, out, &odd);
+    if (odd.reason)
+        fail_at(p, DUET_ERR_UNSUPPORTED, odd.at, odd.reason);
+    if (column)
+        *column = p->at;
+    if (reason)
+        *reason = p->reason;
+    return p->err;
+}
+
 int duet_candidate_parse(duet_candidate *out, const char *text, size_t len, size_t *column, const char **reason)
 {
     parse p = {.r = duet_text_reader(text, trimmed(text, len)), .reason = "no error"};
-    oddity odd = {0};
 
     memset(out, 0, sizeof(*out));
     duet_text_skip_word(&p.r, "a=");
     if (!duet_text_skip_word(&p.r, "candidate:"))
         fail(&p, "\"candidate:\" is expected here");
-    else if (fixed_part(&p, out, &odd) && related_part(&p, out))
-        extensions(&p, out, &odd);
-    if (odd.reason)
-        fail_at(&p, DUET_ERR_UNSUPPORTED, odd.at, odd.reason);
-    if (column)
-        *column = p.at;
-    if (reason)
-        *reason = p.reason;
-    return p.err;
+    return finish(&p, out, column, reason);
+}
+
+int duet_candidate_parse_value(duet_candidate *out, const char *text, size_t len, size_t *column, const char **reason)
+{
+    parse p = {.r = duet_text_reader(text, trimmed(text, len)), .reason = "no error"};
+
+    memset(out, 0, sizeof(*out));
+    return finish(&p, out, column, reason);
 }
 
 /* Text in a buffer of the caller; sticky like the bounded writer. */
