@@ -51,9 +51,10 @@ static void ask_for_gathering(pc_transport *t, const duet_sdp *local, size_t i)
 {
     duet_ice_credentials ice;
 
-    if (t->next.ufrag[0] && duet_sdp_media_ice(local, i, &ice) == DUET_OK && strcmp(ice.ufrag, t->next.ufrag) == 0)
+    if (t->next.ufrag[0] && duet_sdp_media_ice(local, i, &ice) == DUET_OK && strcmp(ice.ufrag, t->next.ufrag) == 0) {
         t->wants_restart = true;
-    else if (!t->gathered)
+        t->gathering = DUET_ICE_GATHERING_NEW; /* the candidates of before are not those of this description */
+    } else if (!t->gathered)
         t->wants_gathering = true;
     t->gathered = true;
 }

@@ -1,0 +1,244 @@
+/* The options of every command that connects, and one connection made by them. */
+#include "app.h"
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define SERVERS_MAX 16
+#define URLS_MAX    16
+
+enum {
+    OPTION_PCAP = APP_OPTION_FIRST,
+    OPTION_KEYLOG,
+    OPTION_EVENTS,
+    OPTION_IMPAIR,
+    OPTION_ICE_SERVERS,
+    OPTION_NO_LOOPBACK,
+    OPTION_NO_IPV6,
+    OPTION_PORTS,
+    OPTION_VERBOSE,
+    OPTION_NO_OFFLOAD,
+};
+
+const char app_connection_help[] =
+    "Connection options:\n"
+    "  --ice-servers JSON   array of RTCIceServer, for example '[{\"urls\":\"stun:192.0.2.1:3478\"}]'\n"
+    "  --ports MIN-MAX      local UDP ports\n"
+    "  --no-loopback        do not gather loopback addresses\n"
+    "  --no-ipv6            do not gather IPv6 addresses\n"
+    "  --no-offload         no UDP GSO and GRO\n"
+    "  --impair SPEC        hurt the traffic: loss=0.05,delay=20ms,jitter=5ms,reorder=0.01,duplicate=0.01,\n"
+    "                       corrupt=0.001,seed=7\n"
+    "  --pcap FILE          capture for Wireshark: datagrams with their keys, and plain SCTP\n"
+    "  --keylog FILE        DTLS keys in the NSS key log format\n"
+    "  --events FILE        JSON lines: every change of state with its cause\n"
+    "  --verbose            log to standard error\n";
+
+static bool parse_ports(app_connection_options *o, const char *value)
+{
+    char *end;
+    unsigned long low = strtoul(value, &end, 10);
+    unsigned long high = *end == '-' ? strtoul(end + 1, &end, 10) : low;
+
+    if (*end != 0 || low == 0 || high < low || high > UINT16_MAX) {
+        app_error("--ports %s: give two numbers from 1 to 65535, as in 40000-40100", value);
+        return false;
+    }
+    o->port_min = (uint16_t)low;
+    o->port_max = (uint16_t)high;
+    return true;
+}
+
+int app_connection_option(app_connection_options *o, int option, const char *value)
+{
+    switch (option) {
+    case OPTION_PCAP:
+        o->trace.pcap = value;
+        return 1;
+    case OPTION_KEYLOG:
+        o->trace.keylog = value;
+        return 1;
+    case OPTION_EVENTS:
+        o->trace.events = value;
+        return 1;
+    case OPTION_IMPAIR:
+        return app_impairment_parse(&o->impairment, value) ? 1 : -1;
+    case OPTION_ICE_SERVERS:
+        o->ice_servers = value;
+        return 1;
+    case OPTION_NO_LOOPBACK:
+        o->no_loopback = true;
+        return 1;
+    case OPTION_NO_IPV6:
+        o->no_ipv6 = true;
+        return 1;
+    case OPTION_PORTS:
+        return parse_ports(o, value) ? 1 : -1;
+    case OPTION_VERBOSE:
+        o->log_level = DUET_LOG_DEBUG;
+        return 1;
+    case OPTION_NO_OFFLOAD:
+        o->no_offload = true;
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+/* ---- RTCIceServer from JSON: the strings belong to the document ---- */
+
+typedef struct server_list {
+    json_t *document;
+    size_t count;
+    duet_ice_server servers[SERVERS_MAX];
+    const duet_ice_server *list[SERVERS_MAX];
+    const char *urls[SERVERS_MAX][URLS_MAX];
+} server_list;
+
+static bool read_urls(server_list *s, size_t n, const json_t *urls)
+{
+    duet_ice_server *server = &s->servers[n];
+
+    if (json_is_string(urls)) {
+        s->urls[n][0] = json_string_value(urls);
+        server->url_count = 1;
+        return true;
+    }
+    server->url_count = json_array_size(urls);
+    for (size_t i = 0; i < server->url_count && i < URLS_MAX; i++) {
+        s->urls[n][i] = json_string_value(json_array_get(urls, i));
+        if (!s->urls[n][i])
+            return false;
+    }
+    return server->url_count > 0 && server->url_count <= URLS_MAX;
+}
+
+static bool read_servers(server_list *s, const char *text)
+{
+    json_error_t error;
+
+    memset(s, 0, sizeof(*s));
+    if (!text)
+        return true;
+    s->document = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    if (!json_is_array(s->document) || json_array_size(s->document) > SERVERS_MAX) {
+        app_error("--ice-servers: %s", s->document ? "give an array of at most 16 servers" : error.text);
+        return false;
+    }
+    for (size_t n = 0; n < json_array_size(s->document); n++) {
+        const json_t *item = json_array_get(s->document, n);
+        if (!read_urls(s, n, json_object_get(item, "urls"))) {
+            app_error("--ice-servers: server %zu needs \"urls\", a string or an array of up to 16", n);
+            return false;
+        }
+        s->servers[n].urls = s->urls[n];
+        s->servers[n].username = json_string_value(json_object_get(item, "username"));
+        s->servers[n].credential = json_string_value(json_object_get(item, "credential"));
+        s->list[s->count++] = &s->servers[n];
+    }
+    return true;
+}
+
+/* ---- opening and closing ---- */
+
+static void trace_event(void *user, const duet_trace_event *event)
+{
+    app_connection *c = user;
+
+    app_trace_event(c->trace, event);
+}
+
+static void log_line(void *user, duet_log_level level, const char *module, const char *text)
+{
+    app_log(user, level, module, text);
+}
+
+static bool open_traces(app_connection *c, const app_connection_options *o)
+{
+    const app_trace_options *t = &o->trace;
+
+    c->env = (duet_env)DUET_ENV_INIT;
+    c->env.user = c;
+    c->env.log = log_line;
+    c->env.log_level = o->log_level ? o->log_level : DUET_LOG_WARN;
+    if (!t->pcap && !t->keylog && !t->events)
+        return true;
+    c->trace = app_trace_open(t);
+    c->env.trace = trace_event;
+    return c->trace != NULL;
+}
+
+static int attach(app_connection *c, const app_connection_options *o)
+{
+    if (!o->impairment.enabled)
+        return duet_net_add(c->net, c->pc);
+    int err = app_impaired_create(&c->impaired, &o->impairment, duet_pc_endpoint_ops(), c->pc);
+    return err == DUET_OK ? duet_net_attach(c->net, app_impaired_ops(), c->impaired) : err;
+}
+
+static int create(app_connection *c, const app_connection_options *o, duet_pc_config *config, duet_net *net)
+{
+    duet_net_config net_config;
+    server_list *servers = calloc(1, sizeof(*servers));
+    int err = DUET_ERR_NOMEM;
+
+    if (servers && !read_servers(servers, o->ice_servers)) {
+        json_decref(servers->document);
+        free(servers);
+        return DUET_ERR_INVALID;
+    }
+    duet_net_config_init(&net_config);
+    net_config.no_offload = o->no_offload;
+    c->net = net;
+    if (servers)
+        err = net ? DUET_OK : duet_net_create(&c->net, &net_config);
+    if (err == DUET_OK) {
+        config->env = &c->env;
+        config->ice_servers = servers->list;
+        config->ice_server_count = servers->count;
+        config->loopback = !o->no_loopback;
+        config->no_ipv6 = o->no_ipv6;
+        config->port_min = o->port_min;
+        config->port_max = o->port_max;
+        config->wall_seconds = (int64_t)time(NULL);
+        err = duet_pc_create(&c->pc, config);
+        if (err != DUET_OK)
+            app_error("cannot make a connection: %s%s", duet_strerror(err),
+                      servers->count ? " (is every ICE server URL right?)" : "");
+    }
+    if (servers)
+        json_decref(servers->document);
+    free(servers);
+    return err == DUET_OK ? attach(c, o) : err;
+}
+
+int app_connection_open(app_connection *c, const app_connection_options *o, duet_pc_config *config, duet_net *net)
+{
+    memset(c, 0, sizeof(*c));
+    if (!open_traces(c, o))
+        return APP_BAD_USAGE;
+    int err = create(c, o, config, net);
+    if (err == DUET_OK)
+        return APP_OK;
+    if (c->net == net)
+        c->net = NULL;
+    app_connection_close(c);
+    return err == DUET_ERR_INVALID ? APP_BAD_USAGE : APP_FAILED;
+}
+
+void app_connection_close(app_connection *c)
+{
+    if (c->pc && c->net) {
+        duet_pc_close(c->pc);
+        if (c->impaired)
+            duet_net_detach(c->net, c->impaired);
+        else
+            duet_net_remove(c->net, c->pc);
+    }
+    app_impaired_destroy(c->impaired);
+    duet_pc_destroy(c->pc);
+    duet_net_destroy(c->net);
+    app_trace_close(c->trace);
+    memset(c, 0, sizeof(*c));
+}
