@@ -66,6 +66,7 @@ typedef struct app_connection_options {
     const char *ice_servers; /* JSON */
     bool no_loopback, no_ipv6, no_offload;
     uint16_t port_min, port_max;
+    duet_address bind; /* family NONE: all */
     duet_log_level log_level;
 } app_connection_options;
 

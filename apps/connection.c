@@ -19,12 +19,14 @@ enum {
     OPTION_PORTS,
     OPTION_VERBOSE,
     OPTION_NO_OFFLOAD,
+    OPTION_BIND,
 };
 
 const char app_connection_help[] =
     "Connection options:\n"
     "  --ice-servers JSON   array of RTCIceServer, for example '[{\"urls\":\"stun:192.0.2.1:3478\"}]'\n"
     "  --ports MIN-MAX      local UDP ports\n"
+    "  --bind ADDRESS       gather on this local address only\n"
     "  --no-loopback        do not gather loopback addresses\n"
     "  --no-ipv6            do not gather IPv6 addresses\n"
     "  --no-offload         no UDP GSO and GRO\n"
@@ -78,6 +80,11 @@ int app_connection_option(app_connection_options *o, int option, const char *val
     case OPTION_VERBOSE:
         o->log_level = DUET_LOG_DEBUG;
         return 1;
+    case OPTION_BIND:
+        if (duet_address_parse(&o->bind, value, 0) == DUET_OK)
+            return 1;
+        app_error("--bind %s: give an IP address", value);
+        return -1;
     case OPTION_NO_OFFLOAD:
         o->no_offload = true;
         return 1;
@@ -199,6 +206,7 @@ static int create(app_connection *c, const app_connection_options *o, duet_pc_co
         config->ice_server_count = servers->count;
         config->loopback = !o->no_loopback;
         config->no_ipv6 = o->no_ipv6;
+        config->bind = o->bind;
         config->port_min = o->port_min;
         config->port_max = o->port_max;
         config->wall_seconds = (int64_t)time(NULL);

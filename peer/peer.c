@@ -315,7 +315,6 @@ static int sctp_packet(void *user, const uint8_t *packet, size_t len, duet_time 
 {
     duet_pc *pc = user;
 
-    duet_trace_packet(&pc->env, now, "sctp", DUET_LAYER_SCTP, true, NULL, packet, len);
     return duet_dtls_send(pc->sctp_transport->dtls, packet, len, now);
 }
 

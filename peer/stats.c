@@ -155,6 +155,13 @@ static const char *srtp_cipher(const pc_transport *t)
     return NULL;
 }
 
+static bool has_remote_certificate(const pc_transport *t)
+{
+    size_t len;
+
+    return duet_dtls_remote_certificate(t->dtls, &len) != NULL;
+}
+
 static void report_transport(report *r, const pc_transport *t)
 {
     duet_dtls_stats dtls;
@@ -183,7 +190,7 @@ static void report_transport(report *r, const pc_transport *t)
         add_text(r, "selectedCandidatePairId", pair);
     add_number(r, "selectedCandidatePairChanges", ice.selected_changes);
     add_text(r, "localCertificateId", "C-local");
-    if (duet_dtls_remote_certificate(t->dtls, NULL))
+    if (has_remote_certificate(t))
         add_text(r, "remoteCertificateId", "C-remote");
     add_number(r, "duetIceDiscarded", ice.discarded);
     add_number(r, "duetIceRestarts", ice.restarts);
@@ -273,7 +280,7 @@ void duet_pc_get_stats(const duet_pc *pc, duet_stats_fn visit, void *user)
         if (t->retired)
             continue;
         report_transport(&r, t);
-        if (t->fingerprint_count > 0 && duet_dtls_remote_certificate(t->dtls, NULL))
+        if (t->fingerprint_count > 0 && has_remote_certificate(t))
             report_certificate(&r, "C-remote", &t->fingerprints[0]);
         report_ice(&r, t);
     }

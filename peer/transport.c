@@ -108,7 +108,6 @@ static void dtls_data(void *user, uint8_t *data, size_t len, duet_time now)
 
     if (t != pc->sctp_transport || !pc->sctp_started)
         return;
-    duet_trace_packet(&pc->env, now, "sctp", DUET_LAYER_SCTP, false, NULL, data, len);
     duet_sctp_input(pc->sctp, data, len, now);
 }
 

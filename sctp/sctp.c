@@ -492,6 +492,14 @@ void duet_sctp_get_stats(const duet_sctp *s, duet_sctp_stats *out)
     out->max_channels = s->max_channels;
 }
 
+void duet_sctp_each_channel(const duet_sctp *s, void (*visit)(void *user, duet_dc *dc), void *user)
+{
+    for (duet_dc *dc = s->first_dc; dc; dc = dc->next) {
+        if (dc->state != DUET_DC_CLOSED)
+            visit(user, dc);
+    }
+}
+
 const char *duet_sctp_state_name(duet_sctp_state state)
 {
     static const char *const names[] = {"new", "connecting", "connected", "closed"};
