@@ -129,7 +129,7 @@ static inline void pair_collect(dtls_pair *n, int side)
     dtls_peer *p = &n->peer[side];
     duet_datagram d;
 
-    while (duet_dtls_output(p->dtls, &d, n->now)) {
+    while (p->dtls && duet_dtls_output(p->dtls, &d, n->now)) {
         unsigned number = p->sent++;
         if (number < PAIR_QUEUE)
             p->sent_at[number] = n->now;
@@ -180,7 +180,8 @@ static inline bool pair_step(dtls_pair *n, duet_time until)
     n->count--;
     memmove(&n->queue[first], &n->queue[first + 1], (n->count - first) * sizeof(p));
     duet_datagram d = {.data = p.data, .len = p.len, .time = n->now};
-    duet_dtls_input(n->peer[p.to].dtls, &d, n->now);
+    if (n->peer[p.to].dtls)
+        duet_dtls_input(n->peer[p.to].dtls, &d, n->now);
     return true;
 }
 
