@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ATTRIBUTE_MAX 1200 /* of the attribute hook */
+#define ATTRIBUTE_MAX      1200 /* of the attribute hook */
+#define NOMINATION_RTO_MIN DUET_MS(200)
 
 /* ---- sending --------------------------------------------------------------------------------------------------- */
 
@@ -80,6 +81,16 @@ static duet_time check_rto(const duet_ice_agent *a)
     return rto > ICE_RTO ? rto : ICE_RTO;
 }
 
+/* The 500 ms are for paths of which nothing is known (RFC 8489 section 6.2.1); this one has been measured. */
+static duet_time nomination_rto(const ice_pair *pair)
+{
+    duet_time rto = 2 * pair->rtt;
+
+    if (rto < NOMINATION_RTO_MIN)
+        return NOMINATION_RTO_MIN;
+    return rto < ICE_RTO ? rto : ICE_RTO;
+}
+
 int duet_ice_check_start(duet_ice_agent *a, ice_pair *pair, bool use_candidate, duet_time now)
 {
     ice_transaction *t = duet_ice_transaction_new(a, ICE_CHECK, now);
@@ -91,7 +102,7 @@ int duet_ice_check_start(duet_ice_agent *a, ice_pair *pair, bool use_candidate, 
         duet_ice_transaction_cancel(a, pair->check);
     t->pair = pair;
     t->use_candidate = use_candidate || (a->nominating == pair && t->controlling);
-    t->rto = check_rto(a);
+    t->rto = t->use_candidate && pair->rtt ? nomination_rto(pair) : check_rto(a);
     pair->check = t;
     duet_ice_pair_set_state(a, pair, DUET_ICE_PAIR_IN_PROGRESS, now);
     duet_ice_transmit(a, t, now);
@@ -188,14 +199,19 @@ static ice_local *mapped_candidate(duet_ice_agent *a, const ice_pair *pair, cons
 static void check_succeeded(duet_ice_agent *a, ice_pair *pair, const duet_address *mapped, bool nominates,
                             duet_time now)
 {
+    /* A late response to an earlier check must not stop the one that nominates. */
+    bool still_nominating = !nominates && a->nominating == pair && pair->check;
+
     pair->mapped = mapped_candidate(a, pair, mapped);
-    if (pair->check)
-        duet_ice_transaction_cancel(a, pair->check);
-    duet_ice_triggered_remove(a, pair);
     if (!pair->valid && a->first_valid == DUET_NEVER)
         a->first_valid = now;
     pair->valid = true;
-    duet_ice_pair_set_state(a, pair, DUET_ICE_PAIR_SUCCEEDED, now);
+    if (!still_nominating) {
+        if (pair->check)
+            duet_ice_transaction_cancel(a, pair->check);
+        duet_ice_triggered_remove(a, pair);
+        duet_ice_pair_set_state(a, pair, DUET_ICE_PAIR_SUCCEEDED, now);
+    }
     duet_ice_pairs_unfreeze(a, pair, now);
     if (nominates || pair->nominate_on_success) {
         pair->nominate_on_success = false;
