@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ATTRIBUTE_MAX      1200 /* of the attribute hook */
-#define NOMINATION_RTO_MIN DUET_MS(200)
+#define ATTRIBUTE_MAX    1200 /* of the attribute hook */
+#define MEASURED_RTO_MIN DUET_MS(200)
 
 /* ---- sending --------------------------------------------------------------------------------------------------- */
 
@@ -82,12 +82,12 @@ static duet_time check_rto(const duet_ice_agent *a)
 }
 
 /* The 500 ms are for paths of which nothing is known (RFC 8489 section 6.2.1); this one has been measured. */
-static duet_time nomination_rto(const ice_pair *pair)
+static duet_time measured_rto(const ice_pair *pair)
 {
     duet_time rto = 2 * pair->rtt;
 
-    if (rto < NOMINATION_RTO_MIN)
-        return NOMINATION_RTO_MIN;
+    if (rto < MEASURED_RTO_MIN)
+        return MEASURED_RTO_MIN;
     return rto < ICE_RTO ? rto : ICE_RTO;
 }
 
@@ -102,7 +102,7 @@ int duet_ice_check_start(duet_ice_agent *a, ice_pair *pair, bool use_candidate, 
         duet_ice_transaction_cancel(a, pair->check);
     t->pair = pair;
     t->use_candidate = use_candidate || (a->nominating == pair && t->controlling);
-    t->rto = t->use_candidate && pair->rtt ? nomination_rto(pair) : check_rto(a);
+    t->rto = t->use_candidate && pair->rtt ? measured_rto(pair) : check_rto(a);
     pair->check = t;
     duet_ice_pair_set_state(a, pair, DUET_ICE_PAIR_IN_PROGRESS, now);
     duet_ice_transmit(a, t, now);
@@ -120,6 +120,7 @@ int duet_ice_consent_send(duet_ice_agent *a, ice_pair *pair, duet_time now)
     /* RFC 7675 sends each consent check once. The selected pair's one is repeated twice when it stays unanswered, as an
      * ordinary check would be, so that a single loss on an idle path is not taken for a dead one. */
     t->sends_max = pair == a->selected ? 3 : 1;
+    t->rto = measured_rto(pair);
     pair->consent_requests_sent++;
     duet_ice_transmit(a, t, now);
     return DUET_OK;
@@ -150,17 +151,28 @@ static void check_failed(duet_ice_agent *a, ice_pair *pair, const char *cause, d
     duet_ice_pair_set_state(a, pair, DUET_ICE_PAIR_FAILED, now);
 }
 
+/* Under heavy loss a nomination may stay unanswered although the pair works: then it is tried again. */
+static bool works_meanwhile(const duet_ice_agent *a, const ice_transaction *t)
+{
+    return a->nominating == t->pair && t->pair->valid && t->pair->last_response > t->first_sent;
+}
+
 void duet_ice_check_timeout(duet_ice_agent *a, ice_transaction *t, duet_time now)
 {
     ice_pair *pair = t->pair;
     ice_query *query = t->query;
     ice_transaction_kind kind = (ice_transaction_kind)t->kind;
+    bool again = kind == ICE_CHECK && works_meanwhile(a, t);
 
     duet_ice_transaction_free(a, t);
-    if (kind == ICE_QUERY)
+    if (kind == ICE_QUERY) {
         duet_ice_query_failed(a, query, 701, "the STUN server does not answer");
-    else if (kind == ICE_CHECK)
+    } else if (again) {
+        a->nominating = NULL;
+        duet_ice_pair_set_state(a, pair, DUET_ICE_PAIR_SUCCEEDED, now);
+    } else if (kind == ICE_CHECK) {
         check_failed(a, pair, "no response", now);
+    }
 }
 
 /* ---- success --------------------------------------------------------------------------------------------------- */
