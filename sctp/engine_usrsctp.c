@@ -41,7 +41,7 @@ struct duet_association {
     duet_association_callbacks callbacks;
     uintptr_t id;
     struct socket *socket;
-    uint16_t local_port;
+    size_t piece_max;             /* of a message, in one call */
     mail *mail_first, *mail_last; /* under the lock of the id */
     size_t mail_count;
     bool mail_writable;
@@ -355,7 +355,7 @@ static int engine_create(duet_association **out, const duet_env *env, const duet
         return DUET_ERR_NOMEM;
     a->env = env;
     a->callbacks = *callbacks;
-    a->local_port = config->local_port;
+    a->piece_max = config->send_buffer / 2 + 1;
     atomic_init(&a->has_mail, false);
     int err = duet_usrsctp_open(&a->id, a, &handler, now);
     if (err) {
@@ -403,7 +403,7 @@ static void fill_send_info(struct sctp_sendv_spa *spa, const duet_association_se
     spa->sendv_flags = SCTP_SEND_SNDINFO_VALID;
     spa->sendv_sndinfo.snd_sid = how->stream;
     spa->sendv_sndinfo.snd_ppid = htonl(how->ppid);
-    spa->sendv_sndinfo.snd_flags = (uint16_t)(SCTP_EOR | (how->unordered ? SCTP_UNORDERED : 0));
+    spa->sendv_sndinfo.snd_flags = how->unordered ? SCTP_UNORDERED : 0;
     if (how->reliability == DUET_RELIABLE)
         return;
     spa->sendv_flags |= SCTP_SEND_PRINFO_VALID;
@@ -413,28 +413,46 @@ static void fill_send_info(struct sctp_sendv_spa *spa, const duet_association_se
         spa->sendv_prinfo.pr_value = 1; /* 0 is "no limit" to usrsctp */
 }
 
+static int send_error(int error)
+{
+    if (error == EWOULDBLOCK || error == EAGAIN || error == ENOBUFS)
+        return DUET_ERR_AGAIN;
+    if (error == ENOMEM)
+        return DUET_ERR_NOMEM;
+    return error == EMSGSIZE ? DUET_ERR_TOO_LARGE : DUET_ERR_CLOSED;
+}
+
+/* A call with more than the send buffer holds is refused once some of the message waits there, so a large message goes
+ * in pieces; the last one carries the end of the record. usrsctp may take a part of a piece. */
 static int engine_send(duet_association *a, const duet_association_send *how, const uint8_t *data, size_t len,
                        size_t *taken)
 {
     struct sctp_sendv_spa spa = {0};
+    int err = DUET_OK;
 
     *taken = 0;
     if (!a->socket)
         return DUET_ERR_CLOSED;
     fill_send_info(&spa, how);
     uintptr_t before = duet_usrsctp_drive(a->id);
-    ssize_t sent = usrsctp_sendv(a->socket, data, len, NULL, 0, &spa, sizeof(spa), SCTP_SENDV_SPA, 0);
-    int error = errno;
-    duet_usrsctp_drive(before);
-    if (sent > 0) {
-        *taken = (size_t)sent;
-        return DUET_OK;
+    while (*taken < len) {
+        size_t piece = len - *taken;
+        if (piece > a->piece_max)
+            piece = a->piece_max;
+        else
+            spa.sendv_sndinfo.snd_flags |= SCTP_EOR;
+        ssize_t sent = usrsctp_sendv(a->socket, data + *taken, piece, NULL, 0, &spa, sizeof(spa), SCTP_SENDV_SPA, 0);
+        if (sent < 0)
+            err = send_error(errno);
+        else
+            *taken += (size_t)sent;
+        if (sent < 0 || (size_t)sent < piece)
+            break;
     }
-    if (sent == 0 || error == EWOULDBLOCK || error == EAGAIN || error == ENOBUFS)
-        return DUET_ERR_AGAIN;
-    if (error == ENOMEM)
-        return DUET_ERR_NOMEM;
-    return error == EMSGSIZE ? DUET_ERR_TOO_LARGE : DUET_ERR_CLOSED;
+    duet_usrsctp_drive(before);
+    if (*taken > 0)
+        return DUET_OK;
+    return err ? err : DUET_ERR_AGAIN;
 }
 
 static int engine_reset_streams(duet_association *a, const uint16_t *streams, size_t count)
