@@ -230,6 +230,17 @@ static void collect(duet_association *a)
         a->callbacks.writable(a->callbacks.user);
 }
 
+/* At the end nobody may hear any more: the owner is half gone. */
+static void discard_mail(duet_association *a)
+{
+    while (a->mail_first) {
+        mail *m = a->mail_first;
+        a->mail_first = m->next;
+        free(m->data);
+        free(m);
+    }
+}
+
 static const duet_usrsctp_handler handler = {on_output, on_receive, on_writable};
 
 /* ---- making the socket ----------------------------------------------------------------------------------------- */
@@ -339,8 +350,8 @@ static void engine_destroy(duet_association *a)
 {
     if (!a)
         return;
-    collect(a);
     duet_usrsctp_forget(a->id); /* first: the ABORT of close_socket finds nobody */
+    discard_mail(a);
     close_socket(a);
     duet_usrsctp_close();
     duet_free(a->env, a);
