@@ -474,6 +474,8 @@ static void note_data(duet_ice_agent *a, const duet_path *path, duet_time now)
     ice_pair *pair = duet_ice_pair_find(a, path);
 
     if (!pair || !pair->valid)
+        pair = duet_ice_pair_previous(a, path);
+    if (!pair)
         return;
     pair->last_heard = now;
     if (!a->disconnected || pair != a->selected)
@@ -557,7 +559,9 @@ void duet_ice_agent_path_error(duet_ice_agent *a, const duet_path *path, int err
 {
     (void)error;
     enter(a);
-    ice_pair *pair = duet_ice_pair_find(a, path);
+    ice_pair *pair = duet_ice_pair_previous(a, path);
+    if (!pair || pair != a->selected)
+        pair = duet_ice_pair_find(a, path);
     if (pair && pair == a->selected && !has_alternative(a, pair, now)) {
         /* There is nothing better: it may come back until its consent ends. */
         a->disconnected = true;
@@ -605,7 +609,7 @@ bool duet_ice_agent_validated(const duet_ice_agent *a, const duet_path *path)
 {
     const ice_pair *pair = duet_ice_pair_find(a, path);
 
-    return pair && (pair->valid || pair->checked_by_peer);
+    return (pair && (pair->valid || pair->checked_by_peer)) || duet_ice_pair_previous(a, path);
 }
 
 int duet_ice_agent_route(duet_ice_agent *a, duet_datagram *out)

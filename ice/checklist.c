@@ -78,9 +78,13 @@ ice_pair *duet_ice_pair_find(const duet_ice_agent *a, const duet_path *path)
         if (path_matches(pair_at(a, i), path))
             return pair_at(a, i);
     }
-    if (a->previous && a->previous->pair && path_matches(a->previous->pair, path))
-        return a->previous->pair;
-    return NULL;
+    return duet_ice_pair_previous(a, path);
+}
+
+/* A pair of the new generation may have the same path: both are meant by what comes in on it. */
+ice_pair *duet_ice_pair_previous(const duet_ice_agent *a, const duet_path *path)
+{
+    return a->previous && path_matches(a->previous->pair, path) ? a->previous->pair : NULL;
 }
 
 /* The place of a pair of that priority; equal ones stay in the order in which they came. */

@@ -36,7 +36,8 @@ void duet_ice_lite_select(duet_ice_agent *a, duet_time now)
             ice_local *local = *(ice_local **)duet_array_at(&a->locals, i);
             ice_remote *remote = *(ice_remote **)duet_array_at(&a->remotes, k);
             duet_path path = {.socket = local->socket->id, .remote = remote->address};
-            if (duet_ice_can_pair(a, local, remote) && !duet_ice_pair_find(a, &path))
+            const ice_pair *known = duet_ice_pair_find(a, &path);
+            if (duet_ice_can_pair(a, local, remote) && (!known || known->previous))
                 (void)duet_ice_pair_add(a, local, remote);
         }
     }

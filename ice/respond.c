@@ -223,7 +223,7 @@ void duet_ice_check_request(duet_ice_agent *a, const duet_stun_message *m, const
     if (previous) {
         /* The generation before the restart: its pair is kept alive, nothing new is learnt. */
         respond_success(a, m, path, pwd);
-        if (a->previous->pair && duet_ice_pair_find(a, path) == a->previous->pair)
+        if (duet_ice_pair_previous(a, path))
             duet_ice_heard(a, a->previous->pair, false, now);
         return;
     }

@@ -38,7 +38,7 @@ typedef struct world_agent {
     char last_error[160];
     duet_candidate selected_local, selected_remote;
     duet_time connected_at;
-    size_t ticks, inputs, outputs, data_received;
+    size_t ticks, inputs, outputs, data_received, answer_errors, candidate_errors;
     duet_time last_data, longest_gap;
     bool blackhole; /* nothing leaves, nothing arrives */
     void (*on_state_hook)(struct world_agent *w, duet_ice_state state);
@@ -303,7 +303,7 @@ static inline void world_serve_requests(world_agent *a)
         default:
             fail_msg("unexpected request");
         }
-        (void)duet_ice_agent_answer(a->agent, &answer, a->world->now);
+        a->answer_errors += duet_ice_agent_answer(a->agent, &answer, a->world->now) != DUET_OK;
     }
 }
 
@@ -361,7 +361,8 @@ static inline void world_signal(world *w)
     for (size_t i = 0; i < WORLD_AGENTS; i++) {
         world_agent *from = &w->agents[i], *to = &w->agents[1 - i];
         while (from->candidates_given < from->candidate_count)
-            (void)duet_ice_agent_add_remote_candidate(to->agent, &from->candidates[from->candidates_given++], w->now);
+            to->candidate_errors += duet_ice_agent_add_remote_candidate(
+                                        to->agent, &from->candidates[from->candidates_given++], w->now) != DUET_OK;
         if (from->end_of_candidates && !from->end_given) {
             from->end_given = true;
             duet_ice_agent_end_of_remote_candidates(to->agent, w->now);
