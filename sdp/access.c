@@ -214,16 +214,28 @@ bool duet_sdp_bundle_tag(const duet_sdp *sdp, size_t index, size_t *tag)
     return false;
 }
 
+bool duet_sdp_bundle_find(const sdp_bundle *bundle, duet_sdp_text mid, size_t *index)
+{
+    for (size_t i = 0; mid.len > 0 && i < bundle->count; i++) {
+        if (duet_sdp_text_equal(bundle->mid[i], mid)) {
+            *index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* One pass over the groups with all mids at hand, so that many groups of many mids stay cheap. */
 void duet_sdp_bundle_map(const duet_sdp *sdp, sdp_bundle *out)
 {
-    duet_sdp_text mids[DUET_SDP_MEDIA_MAX], word;
-    size_t count = sdp->sections.count, cursor = 0;
+    duet_sdp_text word;
     duet_sdp_value v;
+    size_t cursor = 0, i;
 
-    for (size_t i = 0; i < DUET_SDP_MEDIA_MAX; i++) {
+    out->count = sdp->sections.count;
+    for (i = 0; i < out->count; i++) {
         out->tag[i] = DUET_SDP_SESSION;
-        mids[i] = i < count ? duet_sdp_media_mid(sdp, i) : (duet_sdp_text){"", 0};
+        out->mid[i] = duet_sdp_media_mid(sdp, i);
     }
     while (duet_sdp_next(sdp, DUET_SDP_SESSION, DUET_SDP_GROUP, &cursor, &v)) {
         size_t tag = DUET_SDP_SESSION;
@@ -231,13 +243,11 @@ void duet_sdp_bundle_map(const duet_sdp *sdp, sdp_bundle *out)
         if (!duet_sdp_text_is(v.as.group.semantics, "BUNDLE"))
             continue;
         while (duet_sdp_text_next(&v.as.group.mids, &word)) {
-            size_t i = 0;
-            while (i < count && !duet_sdp_text_equal(mids[i], word))
-                i++;
-            if (is_first)
-                tag = i < count ? i : DUET_SDP_SESSION;
+            bool found = duet_sdp_bundle_find(out, word, &i);
+            if (is_first && found)
+                tag = i;
             is_first = false;
-            if (i < count && out->tag[i] == DUET_SDP_SESSION)
+            if (found && out->tag[i] == DUET_SDP_SESSION)
                 out->tag[i] = tag;
         }
     }

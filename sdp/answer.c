@@ -108,14 +108,14 @@ static int write_group(answer *a, duet_sdp_text mids)
     int err = DUET_OK;
 
     while (tag.len == 0 && duet_sdp_text_next(&mids, &word))
-        if (duet_sdp_find_mid(a->offer, word, &i) && a->grouped[i] && !is_bundle_only(a, i))
+        if (duet_sdp_bundle_find(&a->bundle, word, &i) && a->grouped[i] && !is_bundle_only(a, i))
             tag = word;
     if (tag.len == 0)
         return DUET_OK;
     duet_buffer_init(&text, &a->sdp->env);
     duet_buffer_printf(&text, "BUNDLE %.*s", (int)tag.len, tag.text);
     while (duet_sdp_text_next(&all, &word))
-        if (!duet_sdp_text_equal(word, tag) && duet_sdp_find_mid(a->offer, word, &i) && a->grouped[i])
+        if (!duet_sdp_text_equal(word, tag) && duet_sdp_bundle_find(&a->bundle, word, &i) && a->grouped[i])
             duet_buffer_printf(&text, " %.*s", (int)word.len, word.text);
     err = text.failed ? DUET_ERR_NOMEM : duet_sdp_add(a->sdp, DUET_SDP_SESSION, "group", (const char *)text.data);
     duet_buffer_free(&text);

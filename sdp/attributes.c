@@ -62,7 +62,12 @@ static bool parse_ice_pwd(sdp_scan *s, duet_sdp_value *out)
                      "ice-pwd has 22 to 256 letters, digits, + or / (RFC 8839, 5.4)");
 }
 
-/* ice-option-tag *(SP ice-option-tag), RFC 8839 section 5.6 */
+static bool is_option_char(uint8_t c)
+{
+    return duet_char_is_ice(c) || duet_char_is_token(c);
+}
+
+/* ice-option-tag *(SP ice-option-tag), RFC 8839 section 5.6. Old options such as "google-ice" have other characters. */
 static bool parse_ice_options(sdp_scan *s, duet_sdp_value *out)
 {
     duet_sdp_text tag;
@@ -71,8 +76,7 @@ static bool parse_ice_options(sdp_scan *s, duet_sdp_value *out)
     out->as.text = duet_sdp_rest(&all);
     for (;;) {
         sdp_scan start = *s;
-        if (!duet_sdp_run(s, duet_char_is_token, &tag,
-                          "an ICE option is made of letters, digits, + and / (RFC 8839, 5.6)"))
+        if (!duet_sdp_run(s, is_option_char, &tag, "an ICE option is made of letters, digits, + and / (RFC 8839, 5.6)"))
             return false;
         if (!duet_text_all(duet_sdp_bytes(tag), duet_char_is_ice) && !s->oddity) {
             s->oddity = "an ICE option is made of letters, digits, + and / (RFC 8839, 5.6)";

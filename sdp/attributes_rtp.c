@@ -226,8 +226,11 @@ static bool simulcast_list(sdp_scan *s, duet_sdp_text *out)
     duet_reader from = s->r;
     size_t start = s->r.pos;
     duet_sdp_text id;
+    size_t count = 0;
 
     do {
+        if (++count > DUET_SDP_RIDS_MAX)
+            return duet_sdp_fail(s, "more rids than anybody sends");
         duet_text_skip(&s->r, '~');
         if (!duet_sdp_run(s, is_id_char, &id, "a rid is expected here (RFC 8853, 5.1)"))
             return false;

@@ -201,26 +201,9 @@ int duet_sdp_addf(duet_sdp *sdp, size_t media, const char *name, const char *for
     return err;
 }
 
-/* Removes from line `from` on. */
-static size_t remove_from(duet_sdp *sdp, size_t media, const char *name, size_t from)
-{
-    const duet_sdp_line *line;
-    size_t removed = 0;
-
-    for (size_t i = from; (line = duet_sdp_line_at(sdp, media, i));) {
-        if (line->name && strcmp(line->name, name) == 0) {
-            duet_sdp_drop_line(sdp, media, i);
-            removed++;
-        } else {
-            i++;
-        }
-    }
-    return removed;
-}
-
 size_t duet_sdp_remove(duet_sdp *sdp, size_t media, const char *name)
 {
-    return remove_from(sdp, media, name, 0);
+    return duet_sdp_drop_named(sdp, media, name, 0);
 }
 
 int duet_sdp_replace(duet_sdp *sdp, size_t media, const char *name, const char *value)
@@ -235,7 +218,7 @@ int duet_sdp_replace(duet_sdp *sdp, size_t media, const char *name, const char *
             continue;
         err = duet_sdp_change_line(sdp, media, i, value);
         if (!err)
-            remove_from(sdp, media, name, i + 1);
+            duet_sdp_drop_named(sdp, media, name, i + 1);
         return err;
     }
     return duet_sdp_add(sdp, media, name, value);
@@ -334,7 +317,7 @@ int duet_sdp_remove_candidates(duet_sdp *sdp, size_t index)
         if (err)
             return err;
     }
-    remove_from(sdp, index, "candidate", 0);
-    remove_from(sdp, index, "end-of-candidates", 0);
+    duet_sdp_drop_named(sdp, index, "candidate", 0);
+    duet_sdp_drop_named(sdp, index, "end-of-candidates", 0);
     return DUET_OK;
 }

@@ -78,15 +78,12 @@ static int fail(const check *c, size_t media, duet_sdp_kind kind, const char *re
 
 static int check_mids(const check *c)
 {
-    size_t count = duet_sdp_media_count(c->sdp);
-    duet_sdp_text mids[DUET_SDP_MEDIA_MAX];
+    const duet_sdp_text *mids = c->bundle.mid;
 
-    for (size_t i = 0; i < count; i++) {
-        mids[i] = duet_sdp_media_mid(c->sdp, i);
+    for (size_t i = 0; i < c->bundle.count; i++)
         for (size_t k = 0; mids[i].len > 0 && k < i; k++)
             if (duet_sdp_text_equal(mids[i], mids[k]))
                 return fail(c, i, DUET_SDP_MID, "two m-sections have this mid (RFC 5888, 4)");
-    }
     return DUET_OK;
 }
 
@@ -96,7 +93,7 @@ static const char *check_group(const check *c, duet_sdp_text mids, bool used[DUE
     size_t i;
 
     while (duet_sdp_text_next(&mids, &word)) {
-        if (!duet_sdp_find_mid(c->sdp, word, &i))
+        if (!duet_sdp_bundle_find(&c->bundle, word, &i))
             return "a mid in this BUNDLE group belongs to no m-section (RFC 9143, 7)";
         if (used[i])
             return "a mid is in BUNDLE groups twice (RFC 9143, 7)";

@@ -10,6 +10,9 @@
 /* More groups than sections make no sense, and the bound keeps every look-up by mid cheap. */
 #define DUET_SDP_GROUPS_MAX DUET_SDP_MEDIA_MAX
 
+/* Rids in one list of a=simulcast; browsers send three. */
+#define DUET_SDP_RIDS_MAX 64
+
 #define DUET_SDP_NO_ADDRESS "IN IP4 0.0.0.0"
 /* The discard port stands for "no candidate yet", RFC 9429 section 5.2.1. */
 #define DUET_SDP_DISCARD_PORT 9
@@ -124,6 +127,8 @@ int duet_sdp_insert_line(duet_sdp *sdp, size_t media, size_t at, char type, cons
 /* Gives line `at` another value. */
 int duet_sdp_change_line(duet_sdp *sdp, size_t media, size_t at, const char *value);
 void duet_sdp_drop_line(duet_sdp *sdp, size_t media, size_t at);
+/* Removes the attributes of that name from line `from` on, in one pass. Returns how many. */
+size_t duet_sdp_drop_named(duet_sdp *sdp, size_t media, const char *name, size_t from);
 void duet_sdp_warn(duet_sdp *sdp, const duet_sdp_error *warning);
 
 /* ---- errors ---- */
@@ -158,10 +163,15 @@ int duet_sdp_add_codec(duet_sdp *sdp, size_t media, const duet_codec *codec);
 /* The payload types of the codecs as words, to be freed with duet_free; NULL without memory. */
 char *duet_sdp_formats_of(duet_sdp *sdp, const duet_codec *const *codecs, size_t count);
 
-/* For each m-section the index of its bundle tag (RFC 9143 section 7.2.1), or DUET_SDP_SESSION when it is in no group. */
+/* For each m-section its mid, and the index of its bundle tag (RFC 9143 section 7.2.1): DUET_SDP_SESSION when it is in
+ * no group. */
 typedef struct sdp_bundle {
+    size_t count;
+    duet_sdp_text mid[DUET_SDP_MEDIA_MAX];
     size_t tag[DUET_SDP_MEDIA_MAX];
 } sdp_bundle;
 void duet_sdp_bundle_map(const duet_sdp *sdp, sdp_bundle *out);
+/* The m-section with that mid, without looking through the lines again. */
+bool duet_sdp_bundle_find(const sdp_bundle *bundle, duet_sdp_text mid, size_t *index);
 
 #endif

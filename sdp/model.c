@@ -244,6 +244,26 @@ void duet_sdp_drop_line(duet_sdp *sdp, size_t media, size_t at)
     duet_array_remove(lines, at);
 }
 
+size_t duet_sdp_drop_named(duet_sdp *sdp, size_t media, const char *name, size_t from)
+{
+    duet_array *lines = duet_sdp_lines(sdp, media);
+    size_t kept = from, count = lines ? lines->count : 0;
+
+    for (size_t i = from; i < count; i++) {
+        sdp_line *line = line_at(lines, i);
+        if (!line->view.name || strcmp(line->view.name, name) != 0) {
+            *line_at(lines, kept++) = *line;
+            continue;
+        }
+        sdp->line_count--;
+        sdp->size -= written_size(&line->view) - 1;
+        duet_free(&sdp->env, line->owned);
+    }
+    if (lines && kept < count)
+        lines->count = kept;
+    return count > kept ? count - kept : 0;
+}
+
 /* ---- sections ---- */
 
 static duet_sdp_media_kind media_kind(duet_sdp_text name)

@@ -70,6 +70,11 @@ static int add_rid(rid_list *l, duet_sdp_text id, duet_sdp_text restrictions, bo
                          restrictions.len ? " " : "", (int)restrictions.len, restrictions.text);
 }
 
+static bool is_rid_char(uint8_t c)
+{
+    return duet_char_is_alnum(c) || c == '-' || c == '_';
+}
+
 /* Whether a list such as "q,r;~h" names the rid. */
 static bool list_names(duet_sdp_text list, const char *rid)
 {
@@ -77,7 +82,7 @@ static bool list_names(duet_sdp_text list, const char *rid)
 
     while (!duet_text_at_end(&r)) {
         duet_text_skip(&r, '~');
-        duet_bytes id = duet_text_run(&r, duet_char_is_token);
+        duet_bytes id = duet_text_run(&r, is_rid_char);
         if (duet_text_is(id, rid))
             return true;
         if (!duet_text_skip(&r, ';') && !duet_text_skip(&r, ','))
@@ -103,34 +108,37 @@ static int list_sent(rid_list *l, const sdp_body *body, const duet_sdp_simulcast
     return DUET_OK;
 }
 
-static bool is_separator(char c)
-{
-    return c == ';' || c == ',';
-}
-
-/* What we receive: an answer accepts the first alternative of every stream that is offered. */
-static int list_received(rid_list *l, const sdp_body *body, duet_sdp_text offered)
+/* The a=rid line of the offer that describes what it sends under that id. */
+static bool find_sent_rid(const sdp_body *body, duet_bytes id, duet_sdp_rid *out)
 {
     duet_sdp_value v;
     size_t cursor = 0;
 
     while (duet_sdp_next(body->offer, body->index, DUET_SDP_RID, &cursor, &v)) {
-        duet_reader r = duet_text_reader(offered.text, offered.len);
-        char before = ';';
-        while (!duet_text_at_end(&r)) {
-            bool paused = duet_text_skip(&r, '~');
-            duet_bytes id = duet_text_run(&r, duet_char_is_token);
-            bool same = duet_bytes_equal(id, duet_sdp_bytes(v.as.rid.id));
-            if (same && before == ';' && v.as.rid.direction == DUET_SDP_SENDONLY) {
-                int err = add_rid(l, v.as.rid.id, v.as.rid.restrictions, paused);
-                if (err)
-                    return err;
-                break;
-            }
-            before = (char)duet_read_u8(&r);
-            if (!is_separator(before))
-                break;
+        if (v.as.rid.direction != DUET_SDP_SENDONLY || !duet_bytes_equal(id, duet_sdp_bytes(v.as.rid.id)))
+            continue;
+        *out = v.as.rid;
+        return true;
+    }
+    return false;
+}
+
+/* What we receive: an answer accepts the first alternative of every stream that is offered. */
+static int list_received(rid_list *l, const sdp_body *body, duet_sdp_text offered)
+{
+    duet_reader r = duet_text_reader(offered.text, offered.len);
+    char before = ';';
+    duet_sdp_rid rid;
+
+    while (!duet_text_at_end(&r)) {
+        bool paused = duet_text_skip(&r, '~');
+        duet_bytes id = duet_text_run(&r, is_rid_char);
+        if (before == ';' && find_sent_rid(body, id, &rid)) {
+            int err = add_rid(l, rid.id, rid.restrictions, paused);
+            if (err)
+                return err;
         }
+        before = (char)duet_read_u8(&r);
     }
     return DUET_OK;
 }

@@ -18,7 +18,8 @@ extern "C" {
 
 /* ---- limits ---------------------------------------------------------------------------------------------------
  * Past one of these, parsing and building give DUET_ERR_LIMIT. The memory of a parsed description is at most
- * DUET_SDP_MEMORY_FACTOR times its text plus DUET_SDP_MEMORY_BASE bytes; the time is linear in the text. */
+ * DUET_SDP_MEMORY_FACTOR times its text plus DUET_SDP_MEMORY_BASE bytes; the time is linear in the text. A group holds
+ * as many mids as there may be m-sections, there are as many groups at most, and a list of rids has at most 64. */
 #define DUET_SDP_TEXT_MAX     (1024u * 1024u) /* bytes of a description */
 #define DUET_SDP_LINE_MAX     16384u          /* bytes of a line without its end */
 #define DUET_SDP_LINES_MAX    16384u          /* lines of a description */

@@ -479,7 +479,9 @@ static void a_mebibyte_of_hostile_text_is_harmless(void **state)
         "a=group:BUNDLE 0 1 2 3 4 5 6 7 8 9 a b c d e f 0 1 2 3 4 5 6 7 8 9 a b c d e f\n",
         "m=audio 9 UDP/TLS/RTP/SAVPF 0\na=mid:0\na=rtcp-fb:0 nack\na=extmap:1 urn:x\n",
         "a=candidate:1 1 udp 1 192.0.2.1 1 typ host\n",
+        "a=rid:a send\na=simulcast:send a;b;c;d;e;f;g;h;i;j;k;l;m;n;o;p;q;r;s;t;u;v;w;x;y;z\n",
     };
+    static sdp_endpoint endpoint;
     (void)state;
 
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -492,6 +494,14 @@ static void a_mebibyte_of_hostile_text_is_harmless(void **state)
                 for (size_t m = 0; m < duet_sdp_media_count(sdp); m++)
                     (void)duet_sdp_bundle_tag(sdp, m, &tag);
                 (void)duet_sdp_check(sdp, NULL);
+                sdp_endpoint_init(&endpoint, "duet");
+                sdp_endpoint_face(&endpoint, sdp);
+                duet_sdp *answer;
+                if (duet_sdp_create_answer(&answer, NULL, sdp, &endpoint.options, NULL) == DUET_OK)
+                    duet_sdp_destroy(answer);
+                for (size_t m = 0; m < duet_sdp_media_count(sdp); m++)
+                    (void)duet_sdp_remove(sdp, m, "candidate");
+                (void)duet_sdp_remove(sdp, DUET_SDP_SESSION, "candidate");
                 duet_sdp_destroy(sdp);
             }
             free(text);
