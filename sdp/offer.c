@@ -1,7 +1,6 @@
 /* Building offers: RFC 9429 section 5.2, BUNDLE as in RFC 9143 section 7.2. */
 #include "sdp/internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static bool is_bundled(const duet_sdp_section *s)

@@ -2,7 +2,6 @@
  * its grammar. One pass over one copy of the text; line ends and the colons of attributes become NULs in it. */
 #include "sdp/internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 typedef struct parser {
