@@ -337,7 +337,11 @@ static bool same_credentials(const duet_ice_credentials *x, const duet_ice_crede
 
 static int set_remote(duet_ice_agent *a, const duet_ice_credentials *remote, bool lite, duet_time now)
 {
-    if (a->has_remote && !same_credentials(&a->remote_credentials, remote)) {
+    bool is_same = a->has_remote && same_credentials(&a->remote_credentials, remote);
+
+    if (is_same && a->state == DUET_ICE_FAILED)
+        return DUET_OK; /* only a restart helps */
+    if (a->has_remote && !is_same) {
         int err = remote_restart(a, now);
         if (err)
             return err;
@@ -349,7 +353,6 @@ static int set_remote(duet_ice_agent *a, const duet_ice_credentials *remote, boo
     if (!a->has_remote) {
         a->remote_credentials = *remote;
         a->has_remote = true;
-        a->local_new = false;
     }
     return duet_ice_start(a, now);
 }
@@ -378,10 +381,8 @@ int duet_ice_agent_add_remote_candidate(duet_ice_agent *a, const duet_candidate 
 
 void duet_ice_agent_end_of_remote_candidates(duet_ice_agent *a, duet_time now)
 {
-    enter(a);
-    a->remote_end = true;
-    duet_ice_step(a, now);
-    (void)leave_and_wake(a, DUET_OK);
+    /* Nothing waits for it: peer-reflexive candidates may still come, so the end of the patience decides (RFC 8863). */
+    duet_log(&a->env, DUET_LOG_DEBUG, "ice", "end of remote candidates at %llu us", (unsigned long long)now);
 }
 
 /* Local candidates are gathered again; the pairs made of the old ones go first. */
@@ -397,7 +398,6 @@ static int restart(duet_ice_agent *a, const duet_ice_credentials *fresh, duet_ti
         a->started = false;
         a->remote_new = false;
     } else {
-        a->local_new = a->has_remote;
         a->has_remote = false;
         duet_ice_generation_clear(a);
         a->stats.restarts++;
@@ -529,7 +529,10 @@ int duet_ice_agent_input(duet_ice_agent *a, duet_datagram *in, duet_time now)
 int duet_ice_agent_output(duet_ice_agent *a, duet_datagram *out, duet_time now)
 {
     (void)now;
-    return duet_outbox_pull(&a->outbox, out);
+    int pulled = duet_outbox_pull(&a->outbox, out);
+    if (!pulled)
+        a->woken = false; /* whoever drains the output has woken up */
+    return pulled;
 }
 
 int duet_ice_agent_request(duet_ice_agent *a, duet_request *out)
@@ -564,9 +567,10 @@ void duet_ice_agent_path_error(duet_ice_agent *a, const duet_path *path, int err
         pair = duet_ice_pair_find(a, path);
     if (pair && pair == a->selected && !has_alternative(a, pair, now)) {
         /* There is nothing better: it may come back until its consent ends. */
-        a->disconnected = true;
-        if (!a->config.lite && !pair->previous)
+        /* Asked once at once: every further answer "unreachable" must not make another check. */
+        if (!a->config.lite && !a->disconnected)
             duet_timers_set(&a->timers, &a->consent_timer, now);
+        a->disconnected = true;
     } else if (pair && (pair->valid || duet_ice_pair_is_running(pair))) {
         duet_ice_pair_lost(a, pair, "the path reports an error", now);
     }

@@ -313,7 +313,6 @@ void duet_ice_candidates_clear_remote(duet_ice_agent *a)
         duet_ice_remote_free(a, *(ice_remote **)duet_array_at(&a->remotes, i));
     a->remotes.count = 0;
     a->reflexive_count = 0;
-    a->remote_end = false;
 }
 
 void duet_ice_candidates_clear_local(duet_ice_agent *a)

@@ -198,6 +198,8 @@ static ice_local *mapped_candidate(duet_ice_agent *a, const ice_pair *pair, cons
 
     if (known)
         return known;
+    if (mapped->family != pair->path.local.family)
+        return pair->local;
     for (size_t i = 0; i < a->locals.count; i++)
         reflexive += (*(ice_local **)duet_array_at(&a->locals, i))->type == DUET_CANDIDATE_PRFLX;
     if (reflexive >= ICE_REFLEXIVE_MAX)
@@ -225,10 +227,12 @@ static void check_succeeded(duet_ice_agent *a, ice_pair *pair, const duet_addres
         duet_ice_pair_set_state(a, pair, DUET_ICE_PAIR_SUCCEEDED, now);
     }
     duet_ice_pairs_unfreeze(a, pair, now);
-    if (nominates || pair->nominate_on_success) {
-        pair->nominate_on_success = false;
+    bool nominated_by_peer = pair->nominate_on_success && a->role == DUET_ICE_CONTROLLED;
+    pair->nominate_on_success = false;
+    if (nominates)
         duet_ice_nominated(a, pair, now);
-    }
+    else if (nominated_by_peer)
+        duet_ice_peer_nominates(a, pair, now);
 }
 
 /* RFC 8445 section 7.2.5.1. The claim of the request counts, the role may have changed meanwhile. */
@@ -290,6 +294,9 @@ static void success_response(duet_ice_agent *a, const duet_stun_message *m, ice_
     duet_ice_heard(a, pair, true, now);
     if (is_check && !pair->previous)
         check_succeeded(a, pair, &mapped, nominates, now);
+    /* A reserve answers while the selected pair is silent: no use in waiting for the end of its consent. */
+    if (a->disconnected && pair->valid && a->selected && pair != a->selected && !a->selected->previous)
+        duet_ice_pair_lost(a, a->selected, "silent, and another pair answers", now);
 }
 
 void duet_ice_check_response(duet_ice_agent *a, const duet_stun_message *m, const duet_path *path, duet_time now)

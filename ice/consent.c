@@ -91,7 +91,7 @@ void duet_ice_consent_due(duet_ice_agent *a, duet_time now)
     duet_ice_transactions_purge(a, now);
     if (duet_ice_consent_send(a, a->selected, now) == DUET_OK && a->unanswered_since == DUET_NEVER)
         a->unanswered_since = now;
-    if (++a->consent_rounds % BACKUP_ROUND == 0)
+    if (++a->consent_rounds % BACKUP_ROUND == 0 || a->disconnected)
         check_backups(a, now);
     schedule(a, now);
     arm_watch(a);
@@ -112,8 +112,10 @@ void duet_ice_watch_due(duet_ice_agent *a, duet_time now)
         return;
     }
     /* Data may have come meanwhile; it does not touch the timer. */
-    if (now >= pair->last_heard + disconnected_timeout(a))
+    if (!a->disconnected && now >= pair->last_heard + disconnected_timeout(a)) {
         a->disconnected = true;
+        check_backups(a, now);
+    }
     arm_watch(a);
 }
 

@@ -96,6 +96,7 @@ struct ice_pair {
     bool nominated;
     bool previous;            /* of the generation before the restart */
     bool checked_by_peer;     /* an authenticated check came in on it */
+    bool checked_plainly;     /* and one of them was without USE-CANDIDATE */
     bool nominate_on_success; /* USE-CANDIDATE came before our own check succeeded */
     bool is_triggered;        /* it stands in the triggered-check queue */
     ice_pair *next_triggered;
@@ -205,8 +206,6 @@ struct duet_ice_agent {
     duet_ice_credentials local_credentials, remote_credentials;
     bool has_remote;
     bool remote_is_lite;
-    bool remote_end; /* end of candidates */
-    bool local_new;  /* restarted here, the peer's new credentials have not come */
     bool remote_new; /* restarted there, duet_ice_agent_restart has not followed */
 
     duet_ice_state state, reported_state;
@@ -354,6 +353,7 @@ ice_pair *duet_ice_pair_learn(duet_ice_agent *a, const duet_path *path, uint32_t
 /* nominate.c */
 void duet_ice_nominate(duet_ice_agent *a, duet_time now); /* the controlling agent's decision, when it is time */
 void duet_ice_nominated(duet_ice_agent *a, ice_pair *pair, duet_time now);
+void duet_ice_peer_nominates(duet_ice_agent *a, ice_pair *pair, duet_time now); /* USE-CANDIDATE on a valid pair */
 void duet_ice_select(duet_ice_agent *a, duet_time now); /* makes the best pair the selected one */
 
 /* consent.c */

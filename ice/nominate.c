@@ -94,6 +94,18 @@ void duet_ice_nominated(duet_ice_agent *a, ice_pair *pair, duet_time now)
     duet_ice_select(a, now);
 }
 
+/* The latest nomination counts, because browsers move it. Only when the peer says USE-CANDIDATE in its very first check
+ * of each pair (the aggressive nomination of RFC 5245 section 8.1.1.2, which Firefox may use), all pairs become nominated
+ * and the one with the highest priority is meant. */
+void duet_ice_peer_nominates(duet_ice_agent *a, ice_pair *pair, duet_time now)
+{
+    const ice_pair *present = a->nominated;
+
+    if (present && !pair->checked_plainly && present->priority > pair->priority && !a->disconnected)
+        return;
+    duet_ice_nominated(a, pair, now);
+}
+
 static ice_pair *choose(const duet_ice_agent *a, duet_time now)
 {
     if (a->nominated)

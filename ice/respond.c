@@ -110,6 +110,7 @@ static void process_check(duet_ice_agent *a, const duet_path *path, uint32_t pri
         return;
     pair->path.remote.scope = path->remote.scope;
     pair->checked_by_peer = true;
+    pair->checked_plainly = pair->checked_plainly || !use_candidate;
     pair->requests_received++;
     duet_ice_heard(a, pair, false, now);
     if (!pair->valid && (pair->state != DUET_ICE_PAIR_WAITING || !pair->is_triggered))
@@ -118,7 +119,7 @@ static void process_check(duet_ice_agent *a, const duet_path *path, uint32_t pri
     if (!use_candidate || a->role == DUET_ICE_CONTROLLING)
         return;
     if (pair->valid)
-        duet_ice_nominated(a, pair, now);
+        duet_ice_peer_nominates(a, pair, now);
     else
         pair->nominate_on_success = true;
 }

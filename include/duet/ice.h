@@ -59,7 +59,9 @@ typedef struct duet_ice_config {
     duet_interface_filter interface_filter; /**< NULL: all */
     const char *const *nat_1to1;            /**< public IP addresses announced as host instead of private ones */
     size_t nat_1to1_count;
-    duet_time pacing;               /**< Ta, RFC 8445 section 14.2; 0 is 20 ms (5 ms on loopback-only) */
+/** Ta, RFC 8445 section 14.2: the distance of new checks and queries; 0 is 20 ms (5 ms on loopback only). Triggered
+     *  checks and nominations may run ahead by five, which the following ones make good. */
+    duet_time pacing;
     duet_time disconnected_timeout; /**< silence until DISCONNECTED; 0 is 5 s */
     duet_time failed_timeout;       /**< consent expiry, RFC 7675 section 5.1; 0 is 30 s */
     duet_time patience;             /**< RFC 8863 patiently wait before FAILED; 0 is 39.5 s */
@@ -68,7 +70,8 @@ typedef struct duet_ice_config {
     void (*on_gathering)(void *user, duet_ice_gathering_state state);
     /** A local candidate. NULL: end of candidates. */
     void (*on_candidate)(void *user, const duet_candidate *candidate);
-    /** A candidate could not be gathered, W3C RTCPeerConnectionIceErrorEvent. code 300–699 STUN error, 701 unreachable. */
+    /** A candidate could not be gathered, W3C RTCPeerConnectionIceErrorEvent. code 300–699 STUN error, 701 unreachable,
+     *  or a kind of server that this build has no client for (turn:, turns:, stuns:). */
     void (*on_candidate_error)(void *user, const char *url, const duet_address *local, int code, const char *text);
     /** The pair that carries data changed; the first call means that duet_ice_agent_route works. */
     void (*on_selected)(void *user, const duet_candidate *local, const duet_candidate *remote);
@@ -103,7 +106,7 @@ DUET_API const duet_ice_credentials *duet_ice_agent_local_credentials(const duet
 
 /** Gives the peer's credentials; checks start with the first pair. Other credentials than before mean that the peer
  *  restarted: old remote candidates are dropped, the selected pair carries data until a new one is selected
- *  (RFC 8445 section 9). Checks that came before are answered and processed now.
+ *  (RFC 8445 section 9). Checks that came before are acted upon now.
  *  @param lite  the peer is ICE-lite: this agent takes the controlling role */
 DUET_API int duet_ice_agent_set_remote(duet_ice_agent *agent, const duet_ice_credentials *remote, bool lite,
                                        duet_time now);
@@ -124,7 +127,9 @@ DUET_API void duet_ice_agent_close(duet_ice_agent *agent, duet_time now);
 
 /** Feeds one datagram. STUN messages are consumed (bad ones are counted). Anything else is DUET_ERR_NOT_MINE:
  *  hand it on when duet_ice_agent_validated says so. The source of such a datagram counts as a sign of life of a
- *  valid pair. Checks that come before the remote credentials are held: at most DUET_ICE_EARLY_MAX.
+ *  valid pair. Checks that come before the remote credentials are answered at once, as RFC 8445 section 7.3 wants, and
+ *  held for duet_ice_agent_set_remote to act upon: at most DUET_ICE_EARLY_MAX. What cannot be authenticated gets no
+ *  answer.
  *  @return DUET_OK or DUET_ERR_NOT_MINE */
 DUET_API int duet_ice_agent_input(duet_ice_agent *agent, duet_datagram *in, duet_time now);
 /** @return 1 and the next datagram to send, or 0 */
@@ -154,7 +159,7 @@ DUET_API const duet_candidate *duet_ice_agent_local_candidate(const duet_ice_age
 /** Remote candidates, signalled and peer-reflexive; NULL past the end. */
 DUET_API const duet_candidate *duet_ice_agent_remote_candidate(const duet_ice_agent *agent, size_t index);
 
-#define DUET_ICE_EARLY_MAX  16  /* checks held until the answer comes */
+#define DUET_ICE_EARLY_MAX  16  /* paths of checks held until the answer comes */
 #define DUET_ICE_REMOTE_MAX 128 /* remote candidates remembered */
 
 /* "the agent ... SHOULD limit the total number of connectivity checks ... to a specific value ... 100" RFC 8445, 6.1.2.5 */

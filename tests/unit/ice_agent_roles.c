@@ -165,6 +165,36 @@ static void the_controlled_agent_follows_the_latest_nomination(void **state)
     world_free(&w);
 }
 
+/* Every check says USE-CANDIDATE, the better pair first: the worse one that becomes valid later does not replace it. */
+static void aggressive_nomination_selects_the_pair_of_the_highest_priority(void **state)
+{
+    world w;
+    duet_ice_credentials manual = {.ufrag = "remote"};
+    duet_address one = world_address("10.0.0.77", 7001), two = world_address("10.0.0.77", 7002);
+    duet_datagram route = {0};
+
+    (void)state;
+    world_two_hosts(&w, 5);
+    memcpy(manual.pwd, manual_pwd, sizeof(manual_pwd));
+    world_create(&w);
+    assert_int_equal(duet_ice_agent_gather(w.agents[1].agent, w.now), DUET_OK);
+    world_serve_requests(&w.agents[1]);
+    assert_int_equal(duet_ice_agent_set_remote(w.agents[1].agent, &manual, false, w.now), DUET_OK);
+    static const char better[] = "candidate:1 1 udp 2113929471 10.0.0.77 7001 typ host";
+    duet_candidate c;
+    assert_int_equal(duet_candidate_parse(&c, better, strlen(better), NULL, NULL), DUET_OK);
+    assert_int_equal(duet_ice_agent_add_remote_candidate(w.agents[1].agent, &c, w.now), DUET_OK);
+    w.filter = manual_peer;
+    for (uint64_t n = 0; n < 10; n++) {
+        send_check(&w, n % 2 ? &two : &one, true, n);
+        world_run(&w, DUET_MS(100));
+        assert_int_equal(duet_ice_agent_route(w.agents[1].agent, &route), DUET_OK);
+        assert_int_equal(route.path.remote.port, 7001);
+    }
+    assert_int_equal(w.agents[1].selected_events, 1);
+    world_free(&w);
+}
+
 /* ---- ICE-lite --------------------------------------------------------------------------------------------------------- */
 
 static void lite_pair(size_t lite, duet_ice_role role)
@@ -291,6 +321,7 @@ int main(void)
         cmocka_unit_test(equal_tie_breakers_are_drawn_again),
         cmocka_unit_test(role_conflicts_are_solved_under_loss),
         cmocka_unit_test(the_controlled_agent_follows_the_latest_nomination),
+        cmocka_unit_test(aggressive_nomination_selects_the_pair_of_the_highest_priority),
         cmocka_unit_test(a_lite_agent_answers_a_full_one),
         cmocka_unit_test(a_lite_agent_offers_to_a_full_one),
         cmocka_unit_test(two_lite_agents_take_the_best_pair_without_checks),
