@@ -78,7 +78,7 @@ static void too_large(duet_sctp *s, uint16_t stream)
     s->stats.oversized++;
     dcep_error(s, stream, "message beyond max-message-size");
     if (dc)
-        duet_dc_start_closing(dc);
+        duet_dc_announce_closing(dc);
 }
 
 /* Takes over data. */
@@ -92,7 +92,7 @@ static void to_channel(duet_dc *dc, uint8_t *data, size_t len, bool is_text, boo
         return;
     /* A reliable message is lost here: the channel can no longer keep its promise. */
     dcep_error(dc->sctp, dc->id, "no memory for a message: the channel closes");
-    duet_dc_start_closing(dc);
+    duet_dc_announce_closing(dc);
 }
 
 /* A message in parts of the deprecated kind: it ends with one that has the PPID of a whole message. */
@@ -107,7 +107,7 @@ static bool keep_partial(duet_dc *dc, const uint8_t *data, size_t len)
     uint8_t *joined = duet_realloc(&s->env, dc->partial, dc->partial_len + len + 1);
     if (!joined) {
         dcep_error(s, dc->id, "no memory for a message: the channel closes");
-        duet_dc_start_closing(dc);
+        duet_dc_announce_closing(dc);
         return false;
     }
     memcpy(joined + dc->partial_len, data, len);
@@ -233,7 +233,7 @@ static void assemble(duet_sctp *s, const duet_association_fragment *f)
         dcep_error(s, f->stream, "no memory for a message: the channel closes");
         duet_dc *dc = duet_dc_find(s, f->stream);
         if (dc)
-            duet_dc_start_closing(dc);
+            duet_dc_announce_closing(dc);
     }
     if (!f->end)
         return;

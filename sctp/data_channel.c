@@ -330,7 +330,14 @@ void duet_dc_start_closing(duet_dc *dc)
     set_state(dc, DUET_DC_CLOSING, "close");
     dc->reset_wanted = true;
     s->resets_wanted++;
-    duet_inbox_push(s, INBOX_CLOSING, dc);
+}
+
+/* W3C "announce closing": only who has not called close() is told. */
+void duet_dc_announce_closing(duet_dc *dc)
+{
+    if (dc->state == DUET_DC_OPEN)
+        duet_inbox_push(dc->sctp, INBOX_CLOSING, dc);
+    duet_dc_start_closing(dc);
 }
 
 bool duet_dc_reset_is_due(const duet_dc *dc)
@@ -371,7 +378,7 @@ void duet_dc_incoming_reset(duet_dc *dc)
     if (dc->state == DUET_DC_CLOSING)
         finish_if_both(dc);
     else
-        duet_dc_start_closing(dc);
+        duet_dc_announce_closing(dc);
 }
 
 void duet_dc_outgoing_reset(duet_dc *dc, bool succeeded)

@@ -303,7 +303,8 @@ static bool set_behaviour(duet_association *a, const duet_association_config *c)
 {
     int on = 1;
     int send_buffer = (int)c->send_buffer, receive_buffer = (int)c->receive_buffer;
-    struct linger linger = {.l_onoff = 1, .l_linger = 0}; /* closing the socket aborts at once */
+    uint32_t delivery_point = (uint32_t)c->receive_buffer; /* usrsctp takes at most half the buffer */
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};  /* closing the socket aborts at once */
     struct sctp_assoc_value resets = {
         .assoc_id = SCTP_FUTURE_ASSOC,
         .assoc_value = SCTP_ENABLE_RESET_STREAM_REQ | SCTP_ENABLE_CHANGE_ASSOC_REQ,
@@ -313,6 +314,7 @@ static bool set_behaviour(duet_association *a, const duet_association_config *c)
            set_option(a, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) &&
            set_option(a, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer)) &&
            set_option(a, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer)) &&
+           set_option(a, IPPROTO_SCTP, SCTP_PARTIAL_DELIVERY_POINT, &delivery_point, sizeof(delivery_point)) &&
            set_option(a, IPPROTO_SCTP, SCTP_NODELAY, &on, sizeof(on)) &&
            set_option(a, IPPROTO_SCTP, SCTP_EXPLICIT_EOR, &on, sizeof(on)) &&
            set_option(a, IPPROTO_SCTP, SCTP_ENABLE_STREAM_RESET, &resets, sizeof(resets));

@@ -175,6 +175,7 @@ int duet_dc_open_remote(duet_sctp *s, uint16_t id, const duet_dcep_open *open);
 void duet_dc_connected(duet_sctp *s);  /* the association is up: channels that waited open */
 void duet_dc_assign_ids(duet_sctp *s); /* the DTLS role is known */
 void duet_dc_start_closing(duet_dc *dc);
+void duet_dc_announce_closing(duet_dc *dc); /* … for a reason other than close() */
 void duet_dc_incoming_reset(duet_dc *dc);
 void duet_dc_outgoing_reset(duet_dc *dc, bool succeeded);
 void duet_dc_finish_close(duet_dc *dc); /* may free it */

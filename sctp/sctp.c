@@ -10,6 +10,8 @@
 #define MTU_MIN              512
 #define STREAMS_DEFAULT      1024
 #define MESSAGE_SIZE_DEFAULT 262144
+#define RECEIVE_BUFFER_MAX   (1u << 30)
+#define BUFFER_MARGIN        65536u
 #define BUFFER_DEFAULT       ((size_t)1 << 20)
 #define SEND_QUEUE_DEFAULT   ((size_t)16 << 20)
 #define RTO_INITIAL_DEFAULT  DUET_MS(500)
@@ -191,6 +193,17 @@ static void finish(void *object)
     duet_free(&env, s);
 }
 
+/* usrsctp 0.9.5 hands a message over in parts once it fills half the receive buffer, and when a packet of such a message
+ * was lost it delivers the messages behind it first. So half the buffer holds the largest message. */
+static size_t receive_buffer_for(const duet_sctp_config *c)
+{
+    size_t wanted = c->receive_buffer ? c->receive_buffer : BUFFER_DEFAULT;
+    size_t message = c->max_message_size < RECEIVE_BUFFER_MAX / 2 ? c->max_message_size : RECEIVE_BUFFER_MAX / 2;
+    size_t needed = 2 * message + BUFFER_MARGIN;
+
+    return wanted > needed ? wanted : needed;
+}
+
 static void apply_defaults(duet_sctp_config *c)
 {
     c->local_port = c->local_port ? c->local_port : PORT_DEFAULT;
@@ -199,7 +212,7 @@ static void apply_defaults(duet_sctp_config *c)
     c->streams = c->streams ? c->streams : STREAMS_DEFAULT;
     c->max_message_size = c->max_message_size ? c->max_message_size : MESSAGE_SIZE_DEFAULT;
     c->send_buffer = c->send_buffer ? c->send_buffer : BUFFER_DEFAULT;
-    c->receive_buffer = c->receive_buffer ? c->receive_buffer : BUFFER_DEFAULT;
+    c->receive_buffer = receive_buffer_for(c);
     c->send_queue = c->send_queue ? c->send_queue : SEND_QUEUE_DEFAULT;
     c->rto_initial = c->rto_initial ? c->rto_initial : RTO_INITIAL_DEFAULT;
     c->rto_min = c->rto_min ? c->rto_min : RTO_MIN_DEFAULT;

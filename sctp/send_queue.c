@@ -256,7 +256,7 @@ static bool send_first(duet_dc *dc)
     if (dc->first)
         set_busy(dc); /* at the end: the others have their turn */
     if (err != DUET_OK)
-        duet_dc_start_closing(dc);
+        duet_dc_announce_closing(dc);
     return true;
 }
 

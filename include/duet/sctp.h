@@ -8,6 +8,11 @@
 extern "C" {
 #endif
 
+/* usrsctp, the engine, is one per process, with one clock: all associations of a process share one time base for `now`
+ * (the largest `now` wins), and one association's tick runs the timers of all. What comes of it for others waits in
+ * their own queue, behind on_wake, also across threads. Its memory, and that queue's, is libc's. The last association
+ * that is destroyed ends usrsctp. */
+
 typedef struct duet_sctp duet_sctp; /**< one association and its channels, W3C RTCSctpTransport */
 typedef struct duet_dc duet_dc;     /**< one data channel, W3C RTCDataChannel */
 
@@ -56,8 +61,10 @@ typedef struct duet_dc_callbacks {
     void (*on_open)(void *user, duet_dc *dc);
     /** A whole message; `data` lives until the function returns. Text is UTF-8 without a NUL. */
     void (*on_message)(void *user, duet_dc *dc, const uint8_t *data, size_t len, bool is_text);
-    /** buffered_amount sank to or below the threshold (W3C bufferedamountlow). */
+    /** buffered_amount sank to or below the threshold (W3C bufferedamountlow). Comes also to a channel that heard
+     *  DUET_ERR_AGAIN because others had filled the queue, when there is room again. */
     void (*on_buffered_amount_low)(void *user, duet_dc *dc);
+    /** The peer closes the channel, or an error does; not after duet_dc_close (W3C "announce closing"). */
     void (*on_closing)(void *user, duet_dc *dc);
     /** The channel has ended; the handle stays valid until the owner of the association is destroyed or the handle is
      *  released with duet_dc_release. */
@@ -73,7 +80,7 @@ typedef struct duet_sctp_config {
     uint16_t streams;        /**< streams asked for each way; 0 is 1024 */
     size_t max_message_size; /**< largest message accepted, a=max-message-size; 0 is 262144 */
     size_t send_buffer;      /**< bytes waiting in the engine; 0 is 1 MiB */
-    size_t receive_buffer;   /**< a_rwnd; 0 is 1 MiB, at least max_message_size is used */
+    size_t receive_buffer;   /**< a_rwnd; 0 is 1 MiB; at least twice max_message_size is used */
     size_t send_queue;       /**< bytes queued over all channels beyond the engine's buffer; 0 is 16 MiB */
     duet_time rto_initial;   /**< 0 is 500 ms */
     duet_time rto_min;       /**< 0 is 200 ms */
@@ -85,7 +92,8 @@ typedef struct duet_sctp_config {
     uint32_t id; /**< unused by the protocol; shown in traces */
 
     /** Takes each outgoing packet as it is made, instead of the outbox, so that it is encrypted without a copy between.
-     *  Runs inside the engine on the thread that owns the object: it may not call this object. Anything but DUET_OK
+     *  Runs inside the engine on the thread that owns the object: it may not call this object or any other
+     *  association. Anything but DUET_OK
      *  counts as a lost packet. NULL: packets wait for duet_sctp_output. */
     int (*packet_sink)(void *user, const uint8_t *packet, size_t len, duet_time now);
 
@@ -149,13 +157,16 @@ DUET_API int duet_dc_create(duet_dc **out, duet_sctp *sctp, const char *label, c
                             const duet_dc_callbacks *callbacks, duet_time now);
 DUET_API void duet_dc_set_callbacks(duet_dc *dc, const duet_dc_callbacks *callbacks);
 
-/** Queues a message. The bytes are copied. It leaves with the next tick or output of the owner.
+/** Sends a message. The bytes are copied. While the association is active (in a callback, or while it has a deadline)
+ *  it goes straight to the engine and its packets are in the output when this returns; otherwise, or when the engine is
+ *  full, it is queued and leaves with the next tick. on_wake tells the owner's loop in either case.
  *  @return DUET_OK; DUET_ERR_STATE (not open); DUET_ERR_TOO_LARGE (beyond the peer's a=max-message-size: nothing was
  *          queued); DUET_ERR_AGAIN (queues are full: wait for on_buffered_amount_low); DUET_ERR_NOMEM */
 DUET_API int duet_dc_send(duet_dc *dc, const void *data, size_t len, bool is_text);
 /** W3C close(): queued messages go out first, then the stream is reset; on_close follows. */
 DUET_API void duet_dc_close(duet_dc *dc);
-/** Gives up the handle of a closed channel and frees it. Before on_close it closes first. */
+/** Gives up the handle: no callback comes any more. A closed channel is freed; an open one closes first, then is freed.
+ *  Legal in every callback. NULL is fine. */
 DUET_API void duet_dc_release(duet_dc *dc);
 
 DUET_API duet_dc_state duet_dc_get_state(const duet_dc *dc);
@@ -167,7 +178,8 @@ DUET_API int duet_dc_max_packet_life_time(const duet_dc *dc);
 DUET_API bool duet_dc_is_negotiated(const duet_dc *dc);
 DUET_API uint16_t duet_dc_id(const duet_dc *dc); /**< DUET_DC_AUTO_ID while not chosen */
 DUET_API uint16_t duet_dc_get_priority(const duet_dc *dc);
-/** Bytes given to send that the engine has not taken out of its queue yet, W3C bufferedAmount. */
+/** Bytes given to send that the engine has not taken yet, W3C bufferedAmount. What waits in the engine's send buffer
+ *  (duet_sctp_config.send_buffer for all channels together) does not count: usrsctp does not tell it per stream. */
 DUET_API size_t duet_dc_buffered_amount(const duet_dc *dc);
 DUET_API void duet_dc_set_buffered_amount_low_threshold(duet_dc *dc, size_t bytes);
 
