@@ -100,7 +100,7 @@ static void forged_packets_are_counted_and_change_nothing(void **state)
     size_t outputs = w.agents[0].outputs;
     for (unsigned n = 0; n < 2000; n++) {
         uint8_t buf[400], id[12];
-        char username[64];
+        char username[DUET_UFRAG_MAX + 16];
         size_t len;
         test_random_fill(&seed, id, sizeof(id));
         duet_stun_builder b =
@@ -133,7 +133,7 @@ static void an_authenticated_check_with_an_unknown_attribute_gets_420(void **sta
     duet_stun_error error;
     duet_stun_attribute a;
     uint8_t buf[400], id[12] = {1};
-    char username[64];
+    char username[DUET_UFRAG_MAX + 16];
     uint16_t types[4];
     size_t len, count = 4;
 
@@ -177,7 +177,7 @@ static void a_driver_that_does_not_pull_costs_bounded_memory(void **state)
     world w;
     test_allocator allocator;
     uint8_t buf[400], id[12] = {0};
-    char username[64];
+    char username[DUET_UFRAG_MAX + 16];
     size_t len;
 
     (void)state;

@@ -88,7 +88,7 @@ static void send_check(world *w, const duet_address *from, bool use_candidate, u
 {
     world_agent *to = &w->agents[1];
     uint8_t buf[700], id[12] = {0xCC};
-    char username[64];
+    char username[DUET_UFRAG_MAX + 16];
     size_t len;
     const duet_ice_credentials *c = duet_ice_agent_local_credentials(to->agent);
 
