@@ -117,6 +117,13 @@ static duet_dtls_context *context_of(duet_certificate *c)
     return expected;
 }
 
+/* What an error queue holds is only asked after a failure, and emptying an empty one is not free. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 /* ---- one handshake --------------------------------------------------------------------------------------------- */
 
 static const char *profile_name(duet_srtp_profile profile)
@@ -180,7 +187,7 @@ int duet_dtls_engine_create(duet_dtls_engine **out, const duet_env *env, const d
     duet_dtls_context *context = context_of(config->certificate);
     duet_dtls_engine *e = context ? duet_calloc(env, sizeof(*e)) : NULL;
 
-    ERR_clear_error();
+    forget_errors();
     if (!e)
         return DUET_ERR_NOMEM;
     e->env = env;
@@ -190,7 +197,7 @@ int duet_dtls_engine_create(duet_dtls_engine **out, const duet_env *env, const d
     e->bio.transmit = config->transmit;
     e->bio.user = config->user;
     int err = make_ssl(e, context);
-    ERR_clear_error();
+    forget_errors();
     if (err) {
         duet_dtls_engine_destroy(e);
         return err;
@@ -225,7 +232,7 @@ static duet_dtls_step step_of(duet_dtls_engine *e, int result)
 
 duet_dtls_step duet_dtls_engine_start(duet_dtls_engine *e)
 {
-    ERR_clear_error();
+    forget_errors();
     return step_of(e, SSL_do_handshake(e->ssl));
 }
 
@@ -233,7 +240,7 @@ duet_dtls_step duet_dtls_engine_input(duet_dtls_engine *e, const uint8_t *record
                                       size_t *out_len)
 {
     *out_len = 0;
-    ERR_clear_error();
+    forget_errors();
     e->bio.record = record;
     e->bio.record_len = len;
     int result;
@@ -250,7 +257,7 @@ duet_dtls_step duet_dtls_engine_input(duet_dtls_engine *e, const uint8_t *record
 
 duet_dtls_step duet_dtls_engine_retransmit(duet_dtls_engine *e)
 {
-    ERR_clear_error();
+    forget_errors();
     if (duet_dtls_bio_expire(&e->bio, e->ssl) >= 0)
         return DUET_DTLS_STEP_OK;
     snprintf(e->reason, sizeof(e->reason), "%s", duet_dtls_openssl_reason());
@@ -259,7 +266,7 @@ duet_dtls_step duet_dtls_engine_retransmit(duet_dtls_engine *e)
 
 int duet_dtls_engine_write(duet_dtls_engine *e, const uint8_t *data, size_t len)
 {
-    ERR_clear_error();
+    forget_errors();
     if (SSL_write(e->ssl, data, (int)len) > 0)
         return DUET_OK;
     snprintf(e->reason, sizeof(e->reason), "%s", duet_dtls_openssl_reason());
@@ -270,9 +277,9 @@ void duet_dtls_engine_shutdown(duet_dtls_engine *e)
 {
     if (!SSL_is_init_finished(e->ssl))
         return;
-    ERR_clear_error();
+    forget_errors();
     SSL_shutdown(e->ssl);
-    ERR_clear_error();
+    forget_errors();
 }
 
 bool duet_dtls_engine_is_complete(const duet_dtls_engine *e)
@@ -314,10 +321,10 @@ duet_srtp_profile duet_dtls_engine_srtp_profile(const duet_dtls_engine *e)
 
 int duet_dtls_engine_export(const duet_dtls_engine *e, const char *label, uint8_t *out, size_t len)
 {
-    ERR_clear_error();
+    forget_errors();
     if (SSL_export_keying_material(e->ssl, out, len, label, strlen(label), NULL, 0, 0) == 1)
         return DUET_OK;
-    ERR_clear_error();
+    forget_errors();
     return DUET_ERR_CRYPTO;
 }
 

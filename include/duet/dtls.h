@@ -72,7 +72,7 @@ typedef struct duet_dtls_config {
 
     void (*on_state)(void *user, duet_dtls_state state);
     /** Decrypted application data, in place. Called while the datagram is processed, not from the queue, so that it is
-     *  not copied: it may not call this object. */
+     *  not copied: duet_dtls_send and the questions are the only calls on this object that it may make. */
     void (*on_data)(void *user, uint8_t *data, size_t len, duet_time now);
     void (*on_wake)(void *user);
     void *user;
@@ -84,7 +84,11 @@ DUET_API void duet_dtls_destroy(duet_dtls *dtls);
 
 /** The fingerprints of the peer's description (any one that matches a hash which the peer's certificate has under that
  *  hash suffices; a strong hash that does not match is a failure, RFC 8122 section 5). A handshake that is complete
- *  waits for them: until they match, no key, no state CONNECTED and no application byte leaves, in either role. */
+ *  waits for them: until they match, no key, no state CONNECTED and no application byte leaves, in either role. The strongest hash of the list decides.
+ *  A client refuses a wrong certificate during the handshake, with alert bad_certificate; a server at its end, with
+ *  close_notify (before that, a forged certificate would look the same).
+ *  @return DUET_OK (what follows is told by the state); when already CONNECTED: DUET_ERR_AUTH if the peer's certificate
+ *          does not fit, and nothing changes */
 DUET_API int duet_dtls_set_remote_fingerprints(duet_dtls *dtls, const duet_fingerprint *fingerprints, size_t count,
                                                duet_time now);
 /** Starts: the client sends its ClientHello, the server waits for one. Datagrams before that are DUET_ERR_STATE.
@@ -101,7 +105,8 @@ DUET_API duet_time duet_dtls_deadline(const duet_dtls *dtls);
 
 /** Encrypts one record into one datagram of the output. Does not deliver events, so it is legal in the callbacks of
  *  another object.
- *  @return DUET_OK, DUET_ERR_STATE before CONNECTED, DUET_ERR_AGAIN (the output is full), DUET_ERR_TOO_LARGE */
+ *  @return DUET_OK, DUET_ERR_STATE before CONNECTED, DUET_ERR_AGAIN (the output is full), DUET_ERR_TOO_LARGE,
+ *          DUET_ERR_INVALID (no data), DUET_ERR_NOMEM */
 DUET_API int duet_dtls_send(duet_dtls *dtls, const uint8_t *data, size_t len, duet_time now);
 /** How many more datagrams the output takes before duet_dtls_send gives DUET_ERR_AGAIN. */
 DUET_API size_t duet_dtls_room(const duet_dtls *dtls);
