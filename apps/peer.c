@@ -345,6 +345,20 @@ static void count_echo(peer *p, size_t i)
         p->empty_binary = true;
 }
 
+static void explain_bad_echo(const peer *p, const uint8_t *data, size_t len, bool is_text)
+{
+    size_t i = p->echo_next, k = 0;
+
+    if (p->lossy_channel || i >= MESSAGE_COUNT) {
+        app_error("an echo of %zu bytes that fits no message", len);
+        return;
+    }
+    while (i >= 2 && k < len && k < p->sizes[i] && data[k] == (uint8_t)((k ^ (k >> 8) ^ (k >> 16)) + i))
+        k++;
+    app_error("echo of message %zu: %s of %zu bytes where %s of %zu went out; they differ from byte %zu on", i,
+              is_text ? "text" : "binary", len, message_is_text(i) ? "text" : "binary", p->sizes[i], k);
+}
+
 static void echo_came(peer *p, const uint8_t *data, size_t len, bool is_text)
 {
     if (p->restart_message_sent && len == sizeof(restart_text) - 1 && memcmp(data, restart_text, len) == 0) {
@@ -366,6 +380,7 @@ static void echo_came(peer *p, const uint8_t *data, size_t len, bool is_text)
         return;
     }
     p->bad++;
+    explain_bad_echo(p, data, len, is_text);
 }
 
 /* ---- the channel ---- */

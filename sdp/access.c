@@ -280,18 +280,34 @@ int duet_sdp_media_setup(const duet_sdp *sdp, size_t index, duet_setup *out)
 }
 
 /* Options of the session and of the section hold together, RFC 8839 section 5.6. */
+static bool is_option_char(uint8_t c)
+{
+    return c != ' ' && c != ',';
+}
+
+static bool lists_option(duet_sdp_text options, const char *option)
+{
+    duet_reader r = duet_text_reader(options.text, options.len);
+
+    while (!duet_text_at_end(&r)) {
+        if (duet_text_is(duet_text_run(&r, is_option_char), option))
+            return true;
+        duet_read_skip(&r, duet_reader_left(&r) > 0);
+    }
+    return false;
+}
+
 bool duet_sdp_media_ice_option(const duet_sdp *sdp, size_t index, const char *option)
 {
     const size_t parts[] = {index, DUET_SDP_SESSION};
-    duet_sdp_text word;
     duet_sdp_value v;
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         size_t cursor = 0;
-        while (duet_sdp_next(sdp, parts[i], DUET_SDP_ICE_OPTIONS, &cursor, &v))
-            while (duet_sdp_text_next(&v.as.text, &word))
-                if (duet_sdp_text_is(word, option))
-                    return true;
+        while (duet_sdp_next(sdp, parts[i], DUET_SDP_ICE_OPTIONS, &cursor, &v)) {
+            if (lists_option(v.as.text, option))
+                return true;
+        }
     }
     return false;
 }

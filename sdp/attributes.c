@@ -67,7 +67,8 @@ static bool is_option_char(uint8_t c)
     return duet_char_is_ice(c) || duet_char_is_token(c);
 }
 
-/* ice-option-tag *(SP ice-option-tag), RFC 8839 section 5.6. Old options such as "google-ice" have other characters. */
+/* ice-option-tag *(SP ice-option-tag), RFC 8839 section 5.6. Old options such as "google-ice" have other characters, and
+ * libjuice writes "ice2,trickle". */
 static bool parse_ice_options(sdp_scan *s, duet_sdp_value *out)
 {
     duet_sdp_text tag;
@@ -84,7 +85,9 @@ static bool parse_ice_options(sdp_scan *s, duet_sdp_value *out)
         }
         if (duet_text_at_end(&s->r))
             return true;
-        if (!duet_sdp_space(s))
+        if (duet_peek_u8(&s->r, 0) == ',')
+            duet_sdp_odd(s, "ICE options are separated by spaces (RFC 8839, 5.6)");
+        if (!duet_text_skip(&s->r, ',') && !duet_sdp_space(s))
             return false;
     }
 }

@@ -197,6 +197,19 @@ static void expect_warning(const char *text, size_t line, size_t column, const c
     duet_sdp_destroy(sdp);
 }
 
+static void ice_options_are_found_behind_a_comma_too(void **state)
+{
+    (void)state;
+    duet_sdp *sdp = sdp_parsed(SDP_SESSION AUDIO "a=ice-options:ice2,trickle x\r\n");
+
+    assert_true(duet_sdp_media_ice_option(sdp, 0, "trickle"));
+    assert_true(duet_sdp_media_ice_option(sdp, 0, "ice2"));
+    assert_true(duet_sdp_media_ice_option(sdp, 0, "x"));
+    assert_false(duet_sdp_media_ice_option(sdp, 0, "ice2,trickle"));
+    assert_false(duet_sdp_media_ice_option(sdp, 0, "ice"));
+    duet_sdp_destroy(sdp);
+}
+
 static void oddities_are_kept_and_reported(void **state)
 {
     (void)state;
@@ -215,6 +228,7 @@ static void oddities_are_kept_and_reported(void **state)
                    "a=fingerprint:sha-1 AB:CD:EF:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11\r\n",
                    7, 15, "SHA-1");
     expect_warning(SDP_SESSION AUDIO "a=ice-options:google-ice\r\n", 7, 15, "ICE option");
+    expect_warning(SDP_SESSION AUDIO "a=ice-options:ice2,trickle\r\n", 7, 19, "separated by spaces"); /* libjuice */
     expect_warning(SDP_SESSION AUDIO "a=extmap:1 urn:a\r\na=extmap:1 urn:b\r\n", 8, 10, "in use already");
     expect_warning(SDP_SESSION DATA "a=fmtp:webrtc-datachannel x=1\r\n", 7, 8, "no payload type");
     expect_warning(SDP_SESSION "m=audio 9 RTP/AVP 0 0\r\nc=IN IP4 0.0.0.0\r\n", 5, 22, "listed twice");
@@ -557,6 +571,7 @@ int main(void)
         cmocka_unit_test(errors_of_session_lines_are_found),
         cmocka_unit_test(errors_of_media_lines_are_found),
         cmocka_unit_test(errors_of_attributes_are_found),
+        cmocka_unit_test(ice_options_are_found_behind_a_comma_too),
         cmocka_unit_test(oddities_are_kept_and_reported),
         cmocka_unit_test(what_an_oddity_means_nothing_for_is_not_used),
         cmocka_unit_test(a_full_session_part_survives),
