@@ -32,7 +32,7 @@ duet_stun_builder duet_stun_begin(uint8_t *data, size_t capacity, duet_stun_clas
                                   const uint8_t transaction_id[DUET_STUN_TRANSACTION_LEN])
 {
     duet_stun_builder b = {.data = data, .capacity = capacity};
-    if (method > 0xFFF || (unsigned)message_class > 3)
+    if (method > DUET_STUN_METHOD_MAX || (unsigned)message_class > 3)
         b.err = DUET_ERR_INVALID;
     duet_writer w = open_writer(&b);
     unsigned type = (method & 0xFu) | (method & 0x70u) << 1 | (method & 0xF80u) << 2;

@@ -20,8 +20,8 @@ bool duet_stun_is_message(const uint8_t *data, size_t len)
     uint16_t body = duet_read_u16(&r);
     uint32_t cookie = duet_read_u32(&r);
 
-    /* "0..3 ... forward to STUN" RFC 7983 section 7: the two most significant bits of the type are zero. */
-    return len >= DUET_STUN_HEADER_LEN && (type & 0xC000) == 0 && cookie == DUET_STUN_MAGIC_COOKIE && body % 4 == 0 &&
+    /* A first byte of 0 to 3, RFC 7983 section 7; methods from 0x100 on are given up for the sake of the other protocols. */
+    return len >= DUET_STUN_HEADER_LEN && type < 0x0400 && cookie == DUET_STUN_MAGIC_COOKIE && body % 4 == 0 &&
            len == DUET_STUN_HEADER_LEN + (size_t)body;
 }
 

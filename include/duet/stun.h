@@ -12,6 +12,7 @@ extern "C" {
 #define DUET_STUN_MAGIC_COOKIE    0x2112A442u
 #define DUET_STUN_HEADER_LEN      20
 #define DUET_STUN_TRANSACTION_LEN 12
+#define DUET_STUN_METHOD_MAX      0xFF
 #define DUET_STUN_MESSAGE_MAX     (DUET_STUN_HEADER_LEN + 65532)
 
 /** RFC 8489 section 5. */
@@ -22,7 +23,8 @@ typedef enum duet_stun_class {
     DUET_STUN_ERROR = 3,
 } duet_stun_class;
 
-/** 12 bits; methods that are not named here are parsed all the same. */
+/** Methods that are not named here are parsed all the same, up to DUET_STUN_METHOD_MAX: RFC 7983 section 4 keeps the
+ *  rest of the 12 bits for the protocols that share the port. */
 typedef enum duet_stun_method {
     DUET_STUN_BINDING = 0x001,
     DUET_STUN_ALLOCATE = 0x003,
