@@ -302,6 +302,8 @@ int duet_ice_agent_gather(duet_ice_agent *a, duet_time now)
 
 void duet_ice_agent_set_role(duet_ice_agent *a, duet_ice_role role)
 {
+    if (a->started)
+        return;
     a->role = role;
     duet_ice_pairs_reprioritize(a);
 }

@@ -99,7 +99,7 @@ DUET_API void duet_ice_agent_destroy(duet_ice_agent *agent);
 
 /** Starts gathering: interfaces are requested, then sockets. Candidates come as events. A second call does nothing. */
 DUET_API int duet_ice_agent_gather(duet_ice_agent *agent, duet_time now);
-/** Role by offer and answer, before checks start; later changes come from conflicts alone. */
+/** Role by offer and answer. Ignored once checks have started: later changes come from conflicts alone. */
 DUET_API void duet_ice_agent_set_role(duet_ice_agent *agent, duet_ice_role role);
 DUET_API duet_ice_role duet_ice_agent_role(const duet_ice_agent *agent);
 DUET_API const duet_ice_credentials *duet_ice_agent_local_credentials(const duet_ice_agent *agent);

@@ -232,6 +232,9 @@ static void bad_arguments_are_refused(void **state)
     (void)state;
     lonely(&w, DUET_ICE_CONTROLLED);
     assert_int_equal(duet_ice_agent_set_remote(w.agents[0].agent, &bad, false, w.now), DUET_ERR_INVALID);
+    duet_ice_agent_set_role(w.agents[0].agent, DUET_ICE_CONTROLLING); /* too late: checks have started */
+    assert_int_equal(duet_ice_agent_role(w.agents[0].agent), DUET_ICE_CONTROLLED);
+    assert_int_equal(duet_ice_agent_restart(w.agents[0].agent, NULL, w.now), DUET_OK);
     duet_ice_agent_set_role(w.agents[0].agent, DUET_ICE_CONTROLLING);
     assert_int_equal(duet_ice_agent_role(w.agents[0].agent), DUET_ICE_CONTROLLING);
     assert_int_equal(duet_ice_agent_gather(w.agents[0].agent, w.now), DUET_OK); /* a second time: nothing */
