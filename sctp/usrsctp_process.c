@@ -262,10 +262,10 @@ static void initialise(void)
 int duet_usrsctp_open(uintptr_t *id, void *object, const duet_usrsctp_handler *handler, duet_time now)
 {
     pthread_mutex_lock(&process.lock);
-    if (!process.initialised) {
+    if (!process.initialised)
         initialise();
+    if (process.users == 0) /* a new world may begin at an earlier time */
         atomic_store(&process.clock, now);
-    }
     bool enlisted = enlist(id, object, handler);
     if (enlisted)
         process.users++;
@@ -284,12 +284,26 @@ static bool finish(void)
     return false; /* it stays for the next association */
 }
 
+/* Ids begin anew, as they are part of cookies: a world that is run again gives the same bytes. */
+static void reset_registry(void)
+{
+    for (uint32_t i = 0; i < process.used; i++) {
+        registry_slot *slot = slot_at(i);
+        pthread_mutex_lock(&slot->lock);
+        slot->generation = 0;
+        pthread_mutex_unlock(&slot->lock);
+    }
+    process.used = process.first_free = 0;
+}
+
 void duet_usrsctp_close(void)
 {
     pthread_mutex_lock(&process.lock);
     if (--process.users == 0) {
         pthread_mutex_lock(&process.timers);
         process.initialised = !finish();
+        if (!process.initialised)
+            reset_registry();
         pthread_mutex_unlock(&process.timers);
     }
     pthread_mutex_unlock(&process.lock);
