@@ -13,6 +13,7 @@
 #define APP_UNSUPPORTED 3
 
 int app_peer(int argc, char **argv);
+int app_perf(int argc, char **argv);
 
 /* ---- messages.c ---- */
 

@@ -10,6 +10,7 @@ typedef struct command {
 
 static const command commands[] = {
     {"peer", app_peer, "a scriptable peer on standard input and output, for interop tests"},
+    {"perf", app_perf, "measure data channels: throughput, latency, set-up time, memory"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
