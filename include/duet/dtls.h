@@ -84,7 +84,8 @@ DUET_API void duet_dtls_destroy(duet_dtls *dtls);
 
 /** The fingerprints of the peer's description (any one that matches a hash which the peer's certificate has under that
  *  hash suffices; a strong hash that does not match is a failure, RFC 8122 section 5). A handshake that is complete
- *  waits for them: until they match, no key, no state CONNECTED and no application byte leaves, in either role. The strongest hash of the list decides.
+ *  waits for them: until they match, no key, no state CONNECTED and no application byte leaves, in either role. The
+ *  strongest hash of the list decides.
  *  A client refuses a wrong certificate during the handshake, with alert bad_certificate; a server at its end, with
  *  close_notify (before that, a forged certificate would look the same).
  *  @return DUET_OK (what follows is told by the state); when already CONNECTED: DUET_ERR_AUTH if the peer's certificate
