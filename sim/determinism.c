@@ -10,6 +10,9 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
+/* A date as any other: usrsctp takes times near 1970 for "not set". */
+#define WALL_START DUET_SECONDS(1700000000)
+
 /* The world that is followed; NULL: the real one. One at a time per process. */
 static const duet_sim *world;
 static uint64_t ssl_state, sctp_state;
@@ -39,7 +42,7 @@ EXPORTED int gettimeofday(struct timeval *restrict tv, void *restrict zone)
 {
     (void)zone;
     if (world) {
-        duet_time now = duet_sim_now(world);
+        duet_time now = WALL_START + duet_sim_now(world);
         tv->tv_sec = (time_t)(now / 1000000u);
         tv->tv_usec = (suseconds_t)(now % 1000000u);
         return 0;
