@@ -476,7 +476,9 @@ static void discard(duet_dtls *d, size_t len, const char *cause)
 
 static const char *refuse(duet_dtls *d, const duet_dtls_record *record)
 {
-    const char *cause = duet_dtls_refuse_record(record, d->role, d->handshake_done, duet_dtls_engine_has_1_3());
+    size_t overhead = d->engine ? duet_dtls_engine_overhead(d->engine) : 0;
+    const char *cause =
+        duet_dtls_refuse_record(record, d->role, d->handshake_done, duet_dtls_engine_has_1_3(), overhead);
     const char *alert = duet_dtls_plain_alert(record);
 
     if (alert && !d->handshake_done)

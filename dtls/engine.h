@@ -57,6 +57,8 @@ const char *duet_dtls_engine_reason(const duet_dtls_engine *engine);
 /* After completion. */
 const char *duet_dtls_engine_version(const duet_dtls_engine *engine);
 const char *duet_dtls_engine_cipher(const duet_dtls_engine *engine);
+/* Bytes that protection adds to each record: explicit nonce and tag. The least of all ciphers while it is not chosen. */
+size_t duet_dtls_engine_overhead(const duet_dtls_engine *engine);
 duet_srtp_profile duet_dtls_engine_srtp_profile(const duet_dtls_engine *engine);
 int duet_dtls_engine_export(const duet_dtls_engine *engine, const char *label, uint8_t *out, size_t len);
 /* DER of the peer's certificate, in memory of `env`. */

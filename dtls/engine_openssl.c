@@ -312,6 +312,18 @@ const char *duet_dtls_engine_cipher(const duet_dtls_engine *e)
     return name ? name : "";
 }
 
+size_t duet_dtls_engine_overhead(const duet_dtls_engine *e)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(e->ssl);
+    const size_t tag = 16, nonce = 8;
+
+    if (!cipher)
+        cipher = SSL_get_pending_cipher(e->ssl);
+    bool has_nonce = cipher && (SSL_CIPHER_get_cipher_nid(cipher) == NID_aes_128_gcm ||
+                                SSL_CIPHER_get_cipher_nid(cipher) == NID_aes_256_gcm); /* RFC 5288 section 3 */
+    return has_nonce ? nonce + tag : tag;
+}
+
 duet_srtp_profile duet_dtls_engine_srtp_profile(const duet_dtls_engine *e)
 {
     const SRTP_PROTECTION_PROFILE *profile = SSL_get_selected_srtp_profile(e->ssl);

@@ -147,7 +147,8 @@ static const char *refuse_unprotected(const duet_dtls_record *record, duet_dtls_
     }
 }
 
-const char *duet_dtls_refuse_record(const duet_dtls_record *record, duet_dtls_role role, bool complete, bool has_1_3)
+const char *duet_dtls_refuse_record(const duet_dtls_record *record, duet_dtls_role role, bool complete, bool has_1_3,
+                                    size_t overhead)
 {
     if (is_unified(record->type))
         return has_1_3 ? NULL : "DTLS 1.3 record";
@@ -155,8 +156,8 @@ const char *duet_dtls_refuse_record(const duet_dtls_record *record, duet_dtls_ro
         return "unknown content type";
     if (record->fragment.len == 0)
         return "empty record";
-    if (record->epoch > 0)
-        return NULL; /* protected: the engine tells true from false */
+    if (record->epoch > 0) /* protected: the engine tells true from false, when there is enough of it */
+        return record->fragment.len < overhead ? "protected record shorter than its nonce and tag" : NULL;
     if (complete)
         return "record without protection after the handshake";
     return refuse_unprotected(record, role);

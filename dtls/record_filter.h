@@ -28,8 +28,10 @@ bool duet_dtls_is_mine(const uint8_t *data, size_t len);
 bool duet_dtls_next_record(duet_reader *r, duet_dtls_record *out);
 
 /* Why a record must not reach the engine, or NULL when it may.
- * @param complete  the handshake is done: whatever has no protection is old or forged */
-const char *duet_dtls_refuse_record(const duet_dtls_record *record, duet_dtls_role role, bool complete, bool has_1_3);
+ * @param complete  the handshake is done: whatever has no protection is old or forged
+ * @param overhead  what protection adds to a record, at least: a shorter one would end OpenSSL's object */
+const char *duet_dtls_refuse_record(const duet_dtls_record *record, duet_dtls_role role, bool complete, bool has_1_3,
+                                    size_t overhead);
 
 /* The description of a plain alert, for the log; NULL when the record is not one. */
 const char *duet_dtls_plain_alert(const duet_dtls_record *record);

@@ -132,6 +132,26 @@ static void ill_formed_records_do_not_disturb_a_connection(void **state)
     pair_free(n);
 }
 
+/* A protected record that is too short for its own nonce and tag is a fatal error to OpenSSL, though anybody can send it. */
+static void protected_records_of_any_length_do_not_disturb_a_connection(void **state)
+{
+    (void)state;
+    dtls_pair *n = pair_ready(NULL);
+
+    assert_true(pair_run_until_connected(n, DUET_SECONDS(5)));
+    for (size_t len = 0; len < 80; len++) {
+        for (uint8_t type = 20; type <= 24; type++) {
+            uint8_t record[13 + 80] = {type, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 1, (uint8_t)(len + type), 0, (uint8_t)len};
+            for (int to = 0; to < 2; to++)
+                inject(n, to, record, 13 + len);
+        }
+    }
+    pair_run(n, DUET_SECONDS(1));
+    assert_int_equal(duet_dtls_get_state(n->peer[0].dtls), DUET_DTLS_CONNECTED);
+    assert_int_equal(duet_dtls_get_state(n->peer[1].dtls), DUET_DTLS_CONNECTED);
+    pair_free(n);
+}
+
 static void early_protected_garbage_is_bounded(void **state)
 {
     (void)state;
@@ -219,8 +239,8 @@ static void the_filter_splits_a_datagram_into_its_records(void **state)
     assert_int_equal(record.fragment.len, 3);
     assert_true(duet_dtls_next_record(&r, &record));
     assert_int_equal(record.type, 20);
-    assert_null(duet_dtls_refuse_record(&record, DUET_DTLS_SERVER, false, false));
-    assert_non_null(duet_dtls_refuse_record(&record, DUET_DTLS_SERVER, true, false));
+    assert_null(duet_dtls_refuse_record(&record, DUET_DTLS_SERVER, false, false, 24));
+    assert_non_null(duet_dtls_refuse_record(&record, DUET_DTLS_SERVER, true, false, 24));
     assert_false(duet_dtls_next_record(&r, &record));
     assert_false(r.failed);
 
@@ -230,8 +250,8 @@ static void the_filter_splits_a_datagram_into_its_records(void **state)
     assert_true(duet_dtls_next_record(&r, &record));
     assert_int_equal(record.len, 8);
     assert_int_equal(record.epoch, 2);
-    assert_null(duet_dtls_refuse_record(&record, DUET_DTLS_CLIENT, false, true));
-    assert_non_null(duet_dtls_refuse_record(&record, DUET_DTLS_CLIENT, false, false));
+    assert_null(duet_dtls_refuse_record(&record, DUET_DTLS_CLIENT, false, true, 24));
+    assert_non_null(duet_dtls_refuse_record(&record, DUET_DTLS_CLIENT, false, false, 24));
     assert_true(duet_dtls_next_record(&r, &record));
     assert_int_equal(record.fragment.len, 3);
     assert_false(duet_dtls_next_record(&r, &record));
@@ -246,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ill_formed_records_do_not_disturb_the_handshake),
         cmocka_unit_test(ill_formed_records_do_not_disturb_a_connection),
+        cmocka_unit_test(protected_records_of_any_length_do_not_disturb_a_connection),
         cmocka_unit_test(early_protected_garbage_is_bounded),
         cmocka_unit_test(a_poisoned_server_starts_again),
         cmocka_unit_test(a_poisoned_client_fails),
