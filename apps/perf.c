@@ -249,6 +249,8 @@ static json_t *result(const perf *p)
     json_object_set_new(r, "size", json_integer((json_int_t)p->options.size));
     json_object_set_new(r, "connections", json_integer(p->options.connections * 2));
     json_object_set_new(r, "streams", json_integer(p->options.streams ? p->options.streams : 1024));
+    json_object_set_new(r, "datagrams_per_message",
+                        round_to(p->messages ? (double)p->datagrams / (double)p->messages : 0, 2));
     json_object_set_new(r, "datagrams_per_send_call",
                         round_to(p->send_calls ? (double)p->datagrams / (double)p->send_calls : 0, 1));
     return r;

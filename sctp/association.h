@@ -97,6 +97,8 @@ typedef struct duet_association_engine {
      * @return DUET_OK, DUET_ERR_AGAIN (nothing taken), or why the message cannot be sent */
     int (*send)(duet_association *association, const duet_association_send *how, const uint8_t *data, size_t len,
                 size_t *taken);
+    /* Messages given since the last flush may wait to share a packet: lets them go. */
+    void (*flush)(duet_association *association);
     /* Asks the peer to let our outgoing streams begin anew. DUET_ERR_AGAIN while an earlier request is under way. */
     int (*reset_streams)(duet_association *association, const uint16_t *streams, size_t count);
     void (*abort)(duet_association *association); /* tells the peer */

@@ -12,6 +12,7 @@
 
 #define CHECKSUM_OFFSET 8
 #define COMMON_HEADER   12
+#define DATA_HEADER     16
 #define RTO_MAX_MS      10000
 /* About two minutes of silence end an association: ICE has noticed long before. */
 #define RETRANSMISSIONS_MAX 20
@@ -41,7 +42,14 @@ struct duet_association {
     duet_association_callbacks callbacks;
     uintptr_t id;
     struct socket *socket;
-    size_t piece_max;             /* of a message, in one call */
+    size_t piece_max; /* of a message, in one call */
+    size_t mtu;
+    bool corked; /* see cork() */
+    unsigned corked_messages;
+    size_t corked_len; /* of the last one */
+    uint64_t packets_out, packets_before;
+    uint8_t header[COMMON_HEADER]; /* of the last packet that came in, for nudge() */
+    bool has_header;
     mail *mail_first, *mail_last; /* under the lock of the id */
     size_t mail_count;
     bool mail_writable;
@@ -88,6 +96,7 @@ static void on_output(void *object, uint8_t *packet, size_t len, bool is_owner)
 
     if (len < COMMON_HEADER)
         return;
+    a->packets_out++;
     write_checksum(packet, len);
     if (is_owner) {
         a->callbacks.packet(a->callbacks.user, packet, len);
@@ -369,6 +378,7 @@ static int engine_create(duet_association **out, const duet_env *env, const duet
     a->env = env;
     a->callbacks = *callbacks;
     a->piece_max = config->send_buffer / 2 + 1;
+    a->mtu = config->mtu;
     atomic_init(&a->has_mail, false);
     int err = duet_usrsctp_open(&a->id, a, &handler, now);
     if (err) {
@@ -408,6 +418,55 @@ static void engine_input(duet_association *a, const uint8_t *packet, size_t len,
     uintptr_t before = duet_usrsctp_drive(a->id);
     duet_usrsctp_advance(now); /* first: a stale clock would fire the timers that the packet starts */
     usrsctp_conninput((void *)a->id, packet, len, 0);
+    if (len >= COMMON_HEADER) {
+        memcpy(a->header, packet, COMMON_HEADER);
+        a->has_header = true;
+    }
+    duet_usrsctp_drive(before);
+}
+
+/* ---- corking --------------------------------------------------------------------------------------------------- */
+
+/* Messages that are sent in the same turn share packets: the first one turns Nagle's algorithm on (it holds back a packet
+ * that is not full while data is in flight), the end of the turn turns it off and lets the rest go. Without it each message
+ * of 1200 bytes would be two packets, a full one and a rest of 80 bytes. */
+static void cork(duet_association *a)
+{
+    int off = 0;
+
+    if (a->corked)
+        return;
+    a->corked = set_option(a, IPPROTO_SCTP, SCTP_NODELAY, &off, sizeof(off));
+    a->corked_messages = 0;
+    a->packets_before = a->packets_out;
+}
+
+/* usrsctp has no call that says "send what waits", but it looks at its queue after each packet that comes in: it gets one
+ * with a PAD chunk, which does nothing (RFC 4820 section 3). */
+static void nudge(duet_association *a)
+{
+    uint8_t packet[COMMON_HEADER + 4] = {[COMMON_HEADER] = 0x84, [COMMON_HEADER + 3] = 4};
+
+    if (!a->has_header)
+        return;
+    memcpy(packet, a->header, 8); /* ports and verification tag; the checksum was checked before usrsctp */
+    usrsctp_conninput((void *)a->id, packet, sizeof(packet), 0);
+}
+
+static void engine_flush(duet_association *a)
+{
+    int on = 1;
+
+    if (!a->corked || !a->socket)
+        return;
+    uintptr_t before = duet_usrsctp_drive(a->id);
+    set_option(a, IPPROTO_SCTP, SCTP_NODELAY, &on, sizeof(on));
+    a->corked = false;
+    /* The most common case needs no more: a single message that fitted a packet and has gone. */
+    bool has_gone = a->corked_messages == 1 && a->packets_out > a->packets_before &&
+                    a->corked_len + COMMON_HEADER + DATA_HEADER <= a->mtu;
+    if (!has_gone)
+        nudge(a);
     duet_usrsctp_drive(before);
 }
 
@@ -448,6 +507,9 @@ static int engine_send(duet_association *a, const duet_association_send *how, co
         return DUET_ERR_CLOSED;
     fill_send_info(&spa, how);
     uintptr_t before = duet_usrsctp_drive(a->id);
+    cork(a);
+    a->corked_messages++;
+    a->corked_len = len;
     while (*taken < len) {
         size_t piece = len - *taken;
         if (piece > a->piece_max)
@@ -532,6 +594,7 @@ const duet_association_engine duet_engine_usrsctp = {
     .connect = engine_connect,
     .input = engine_input,
     .send = engine_send,
+    .flush = engine_flush,
     .reset_streams = engine_reset_streams,
     .abort = engine_abort,
     .tick = engine_tick,

@@ -9,6 +9,7 @@
 #include "base/outbox.h"
 #include "duet/dcep.h"
 #include "duet/sctp.h"
+#include "sctp/ack_thinning.h"
 #include "sctp/association.h"
 
 /* ---- messages to send ------------------------------------------------------------------------------------------ */
@@ -112,7 +113,10 @@ struct duet_sctp {
     duet_time last_input, last_tick;
     bool active;
     bool woken;
-    bool down; /* the association has ended inside the engine; its socket is to be closed */
+    bool in_input;
+    ack_thinning acks;
+    bool wants_flush; /* messages were sent since the last tick: they may wait in the engine for company */
+    bool down;        /* the association has ended inside the engine; its socket is to be closed */
     duet_sctp_stats stats;
 };
 

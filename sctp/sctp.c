@@ -64,9 +64,8 @@ static void set_state(duet_sctp *s, duet_sctp_state next, const char *cause)
 
 /* ---- what the engine calls ------------------------------------------------------------------------------------- */
 
-static void on_packet(void *user, const uint8_t *packet, size_t len)
+static void send_packet(duet_sctp *s, const uint8_t *packet, size_t len)
 {
-    duet_sctp *s = user;
     int err;
 
     duet_trace_packet(&s->env, s->now, "sctp", DUET_LAYER_SCTP, true, NULL, packet, len);
@@ -80,6 +79,23 @@ static void on_packet(void *user, const uint8_t *packet, size_t len)
     }
     s->stats.packets_out++;
     s->stats.bytes_out += len;
+}
+
+static void on_packet(void *user, const uint8_t *packet, size_t len)
+{
+    duet_sctp *s = user;
+
+    if (s->in_input && duet_ack_thinning_holds(&s->acks, packet, len))
+        return;
+    duet_ack_thinning_drop(&s->acks); /* what goes out now is newer */
+    send_packet(s, packet, len);
+}
+
+static void send_held_ack(duet_sctp *s)
+{
+    if (s->acks.len > 0)
+        send_packet(s, s->acks.packet, s->acks.len);
+    duet_ack_thinning_drop(&s->acks);
 }
 
 static void on_fragment(void *user, const duet_association_fragment *fragment)
@@ -417,7 +433,9 @@ int duet_sctp_input(duet_sctp *s, const uint8_t *packet, size_t len, duet_time n
         s->last_input = s->now;
         s->active = true;
         s->engine->collect(s->association);
+        s->in_input = true;
         s->engine->input(s->association, packet, len, s->now);
+        s->in_input = false;
         s->engine->collect(s->association);
         if (before == DUET_SCTP_CONNECTING && s->state == DUET_SCTP_CONNECTED)
             duet_dc_connected(s);
@@ -431,6 +449,7 @@ void duet_sctp_tick(duet_sctp *s, duet_time now)
 {
     duet_sctp_enter(s, now);
     s->woken = false;
+    send_held_ack(s);
     if (s->association && (s->state == DUET_SCTP_CONNECTING || s->state == DUET_SCTP_CONNECTED)) {
         duet_sctp_state before = s->state;
         s->last_tick = s->now;
@@ -439,6 +458,9 @@ void duet_sctp_tick(duet_sctp *s, duet_time now)
         if (before == DUET_SCTP_CONNECTING && s->state == DUET_SCTP_CONNECTED)
             duet_dc_connected(s);
         work(s);
+        if (s->wants_flush && s->association)
+            s->engine->flush(s->association);
+        s->wants_flush = false;
         s->active = s->state != DUET_SCTP_CLOSED && is_busy(s);
         if (!s->active) {
             duet_send_queue_trim(s);
@@ -450,7 +472,7 @@ void duet_sctp_tick(duet_sctp *s, duet_time now)
 
 duet_time duet_sctp_deadline(const duet_sctp *s)
 {
-    if (s->inbox.count > 0)
+    if (s->inbox.count > 0 || s->wants_flush || s->acks.len > 0)
         return s->now;
     return s->active && s->state != DUET_SCTP_CLOSED ? s->last_tick + DUET_ASSOCIATION_TICK : DUET_NEVER;
 }
@@ -466,6 +488,7 @@ void duet_sctp_close(duet_sctp *s, duet_time now)
     if (s->state == DUET_SCTP_CLOSED)
         return;
     duet_sctp_enter(s, now);
+    duet_ack_thinning_drop(&s->acks);
     if (s->association)
         s->engine->abort(s->association);
     go_down(s, "closed");

@@ -165,6 +165,7 @@ static int send_straight(duet_dc *dc, outgoing *m, const uint8_t *data, size_t l
 
     int err = s->engine->send(s->association, &how, data, len, &taken);
     duet_sctp_set_active(s);
+    s->wants_flush = true;
     if (err == DUET_OK && taken == len) {
         give_back(s, m);
         return DUET_OK;
@@ -242,6 +243,7 @@ static bool send_first(duet_dc *dc)
     size_t taken = 0;
 
     int err = s->engine->send(s->association, &how, m->data + m->offset, m->len - m->offset, &taken);
+    s->wants_flush = true;
     if (err == DUET_ERR_AGAIN || err == DUET_ERR_NOMEM)
         return false;
     if (err != DUET_OK) /* the message cannot go: the channel is not what it promises any more */

@@ -240,8 +240,8 @@ static void configure(void)
     usrsctp_sysctl_set_sctp_no_csum_on_loopback(0);
     usrsctp_sysctl_set_sctp_heartbeat_interval_default(0);
     usrsctp_sysctl_set_sctp_delayed_sack_time_default(20);
-    usrsctp_sysctl_set_sctp_initial_cwnd(10); /* as RFC 6928 for TCP */
-    usrsctp_sysctl_set_sctp_max_burst_default(10);
+    usrsctp_sysctl_set_sctp_initial_cwnd(10);      /* as RFC 6928 for TCP */
+    usrsctp_sysctl_set_sctp_max_burst_default(32); /* one thinned SACK may free 16 packets */
     usrsctp_sysctl_set_sctp_max_chunks_on_queue(10240);
     usrsctp_enable_crc32c_offload(); /* computed here, by hardware where there is some */
 }

@@ -1,0 +1,110 @@
+/* How messages share packets, and how acknowledgements are thinned. */
+#include "sctp/ack_thinning.h"
+#include "sctp_pair.h"
+
+static void make_ack(uint8_t packet[DUET_ACK_PACKET_LEN], uint32_t tsn, uint8_t gaps, uint8_t duplicates)
+{
+    memset(packet, 0, DUET_ACK_PACKET_LEN);
+    packet[12] = 3;
+    packet[15] = 16;
+    packet[19] = (uint8_t)tsn;
+    packet[25] = gaps;
+    packet[27] = duplicates;
+}
+
+static void the_newest_ack_is_kept_and_one_in_eight_leaves(void **state)
+{
+    (void)state;
+    ack_thinning t = {0};
+    uint8_t packet[DUET_ACK_PACKET_LEN];
+
+    for (uint8_t n = 1; n <= 7; n++) {
+        make_ack(packet, n, 0, 0);
+        assert_true(duet_ack_thinning_holds(&t, packet, sizeof(packet)));
+        assert_int_equal(t.len, sizeof(packet));
+        assert_int_equal(t.packet[19], n);
+    }
+    make_ack(packet, 8, 0, 0);
+    assert_false(duet_ack_thinning_holds(&t, packet, sizeof(packet)));
+    duet_ack_thinning_drop(&t);
+    assert_true(duet_ack_thinning_holds(&t, packet, sizeof(packet)));
+}
+
+static void acks_that_report_gaps_or_duplicates_and_other_packets_are_not_held(void **state)
+{
+    (void)state;
+    ack_thinning t = {0};
+    uint8_t packet[DUET_ACK_PACKET_LEN];
+
+    make_ack(packet, 1, 1, 0);
+    assert_false(duet_ack_thinning_holds(&t, packet, sizeof(packet)));
+    make_ack(packet, 1, 0, 1);
+    assert_false(duet_ack_thinning_holds(&t, packet, sizeof(packet)));
+    make_ack(packet, 1, 0, 0);
+    assert_false(duet_ack_thinning_holds(&t, packet, sizeof(packet) - 1));
+    packet[12] = 0; /* DATA */
+    assert_false(duet_ack_thinning_holds(&t, packet, sizeof(packet)));
+    assert_int_equal(t.len, 0);
+}
+
+static duet_dc *open_channel(sctp_pair *p, channel_log *log)
+{
+    duet_dc_callbacks callbacks = log_callbacks(log);
+    duet_dc *dc;
+
+    assert_int_equal(duet_dc_create(&dc, p->peer[0].sctp, "x", NULL, &callbacks, p->now), DUET_OK);
+    pair_run(p, DUET_MS(200));
+    assert_int_equal(log->opened, 1);
+    return dc;
+}
+
+static void small_messages_of_one_turn_share_packets(void **state)
+{
+    (void)state;
+    sctp_pair *p = pair_ready(NULL);
+    channel_log log = {0}, far = {0};
+    duet_dc *dc = open_channel(p, &log);
+    duet_dc_callbacks callbacks = log_callbacks(&far);
+    uint8_t message[100] = {0};
+
+    duet_dc_set_callbacks(p->peer[1].last_channel, &callbacks);
+    size_t before = p->peer[0].packets;
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(duet_dc_send(dc, message, sizeof(message), false), DUET_OK);
+    pair_run(p, DUET_MS(4)); /* less than the delay of the pipe: without help of the peer */
+    size_t packets = p->peer[0].packets - before;
+    print_message("50 messages of 100 bytes in %zu packets\n", packets);
+    assert_true(packets >= 5 && packets <= 12);
+    pair_run(p, DUET_MS(100));
+    assert_int_equal(far.messages, 50);
+    free(far.last);
+    pair_free(p);
+}
+
+static void a_message_does_not_wait_for_an_acknowledgement(void **state)
+{
+    (void)state;
+    sctp_pair *p = pair_ready(NULL);
+    channel_log log = {0};
+    duet_dc *dc = open_channel(p, &log);
+
+    for (int i = 0; i < 5; i++) { /* each in a turn of its own, all before the first acknowledgement */
+        size_t before = p->peer[0].packets;
+        assert_int_equal(duet_dc_send(dc, "now", 3, true), DUET_OK);
+        pair_run(p, DUET_MS(1));
+        assert_int_equal(p->peer[0].packets, before + 1);
+    }
+    pair_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_newest_ack_is_kept_and_one_in_eight_leaves),
+        cmocka_unit_test(acks_that_report_gaps_or_duplicates_and_other_packets_are_not_held),
+        cmocka_unit_test(small_messages_of_one_turn_share_packets),
+        cmocka_unit_test(a_message_does_not_wait_for_an_acknowledgement),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
