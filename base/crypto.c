@@ -25,6 +25,11 @@ int duet_md5(uint8_t out[DUET_MD5_LEN], const duet_iov *parts, size_t count)
     return digest(EVP_md5(), out, parts, count);
 }
 
+int duet_sha1(uint8_t out[DUET_SHA1_LEN], const duet_iov *parts, size_t count)
+{
+    return digest(EVP_sha1(), out, parts, count);
+}
+
 int duet_sha256(uint8_t out[DUET_SHA256_LEN], const duet_iov *parts, size_t count)
 {
     return digest(EVP_sha256(), out, parts, count);

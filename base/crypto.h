@@ -15,6 +15,7 @@ typedef struct duet_iov {
 } duet_iov;
 
 int duet_md5(uint8_t out[DUET_MD5_LEN], const duet_iov *parts, size_t count);
+int duet_sha1(uint8_t out[DUET_SHA1_LEN], const duet_iov *parts, size_t count);
 int duet_sha256(uint8_t out[DUET_SHA256_LEN], const duet_iov *parts, size_t count);
 int duet_hmac_sha1(uint8_t out[DUET_SHA1_LEN], const void *key, size_t key_len, const duet_iov *parts, size_t count);
 int duet_hmac_sha256(uint8_t out[DUET_SHA256_LEN], const void *key, size_t key_len, const duet_iov *parts,

@@ -1,0 +1,172 @@
+/* Signaling: how two peers find each other and exchange descriptions and candidates through a room server.
+ *
+ * Three parts that do not need each other: access tokens (JSON Web Tokens, RFC 7519), a client that runs on a loop of
+ * duet/net.h, and the room server itself (WebSocket, RFC 6455, over HTTP). docs/signaling.md tells the protocol. */
+#ifndef DUET_SIGNALING_H
+#define DUET_SIGNALING_H
+
+#include "duet/base.h"
+#include "duet/net.h"
+#include "duet/peer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- tokens ---------------------------------------------------------------------------------------------------- */
+
+#define DUET_TOKEN_TEXT_MAX    4096 /* bytes of a whole token */
+#define DUET_TOKEN_SUBJECT_MAX 128
+#define DUET_TOKEN_ROLE_MAX    32
+#define DUET_ROOM_ID_MAX       128
+
+/** What the bearer of a token may do: claim "perm". */
+#define DUET_TOKEN_CREATE   (1u << 0)
+#define DUET_TOKEN_JOIN     (1u << 1)
+#define DUET_TOKEN_MODERATE (1u << 2)
+
+/** The claims that Duet reads (RFC 7519 section 4.1; room, role and perm are its own). Strings are "" when absent. */
+typedef struct duet_token_claims {
+    char subject[DUET_TOKEN_SUBJECT_MAX + 1]; /**< "sub": who this is, the agentId of the protocol */
+    int64_t expires_at;                       /**< "exp", seconds since 1970; required */
+    unsigned permissions;                     /**< "perm"; a token without the claim may join */
+    char room[DUET_ROOM_ID_MAX + 1];          /**< "room": a join token, good for this room only */
+    char role[DUET_TOKEN_ROLE_MAX + 1];       /**< "role" in that room */
+} duet_token_claims;
+
+/** Makes a token signed with HMAC SHA-256 (RFC 7515, "HS256").
+ *  @param out  NUL-terminated, freed with duet_free
+ *  @param key  the shared secret; RFC 7518 section 3.2 wants 32 bytes or more
+ *  @return DUET_OK; DUET_ERR_INVALID (no subject, no expiry, or no key); DUET_ERR_NOMEM; DUET_ERR_CRYPTO */
+DUET_API int duet_token_sign(char **out, const duet_env *env, const duet_token_claims *claims, const void *key,
+                             size_t key_len);
+
+/** Checks form, algorithm, signature and times of a token, the signature in constant time.
+ *  @param wall_seconds  wall-clock time, seconds since 1970
+ *  @param reason        why not, static and without any part of the token; may be NULL
+ *  @return DUET_OK; DUET_ERR_MALFORMED; DUET_ERR_UNSUPPORTED (another algorithm than HS256, or critical extensions);
+ *          DUET_ERR_AUTH (wrong signature, expired, or not valid yet); DUET_ERR_NOMEM; DUET_ERR_CRYPTO */
+DUET_API int duet_token_verify(duet_token_claims *out, const duet_env *env, const char *token, size_t len,
+                               const void *key, size_t key_len, int64_t wall_seconds, const char **reason);
+
+/* ---- client ------------------------------------------------------------------------------------------------------ */
+
+typedef struct duet_signaling_client duet_signaling_client;
+
+/** One seat in a room. The strings live as long as the event that brings them. */
+typedef struct duet_signaling_user {
+    const char *id;       /**< where offers, answers and candidates go to; new for each seat */
+    const char *agent_id; /**< who sits there */
+    const char *role;     /**< "owner", "participant", … */
+} duet_signaling_user;
+
+/** What room_users told. */
+typedef struct duet_signaling_room {
+    const char *room_id;
+    const char *self; /**< our own id; `users` has this seat too */
+    const duet_signaling_user *users;
+    size_t user_count;
+    const char *ice_servers; /**< JSON array of RTCIceServer, "[]" when there are none */
+} duet_signaling_room;
+
+typedef struct duet_signaling_client_config {
+    size_t size;
+    const duet_env *env;
+    const char *url;        /**< "ws://host:port/ws"; without a path, "/ws" is meant */
+    const char *token;      /**< for authenticate */
+    const char *room;       /**< joined once authenticated */
+    const char *room_token; /**< the join token that the room asks for; NULL for none */
+
+    /* events; any may be NULL. Any call is legal inside them, destroy too */
+    void (*on_joined)(void *user, duet_signaling_client *client, const duet_signaling_room *room);
+    void (*on_user_joined)(void *user, duet_signaling_client *client, const duet_signaling_user *who);
+    void (*on_user_left)(void *user, duet_signaling_client *client, const char *id, const char *reason);
+    void (*on_description)(void *user, duet_signaling_client *client, const char *from, duet_sdp_type type,
+                           const char *sdp);
+    void (*on_candidate)(void *user, duet_signaling_client *client, const char *from,
+                         const duet_pc_candidate *candidate);
+    /** The server refused something; the connection stays. */
+    void (*on_error)(void *user, duet_signaling_client *client, const char *code, const char *message);
+    /** The end, once: `code` is the WebSocket close code, 0 when the connection could not be made or broke. */
+    void (*on_closed)(void *user, duet_signaling_client *client, unsigned code, const char *reason);
+    void *user;
+} duet_signaling_client_config;
+
+#define DUET_SIGNALING_CLIENT_CONFIG_INIT                                                                              \
+    {                                                                                                                  \
+        .size = sizeof(duet_signaling_client_config)                                                                   \
+    }
+
+/** Connects, authenticates and joins; the events tell how far it came. Host names are looked up by the loop.
+ *  @return DUET_OK; DUET_ERR_INVALID (a bad URL, no token, no room); DUET_ERR_UNSUPPORTED (wss:); DUET_ERR_NOMEM;
+ *          DUET_ERR_IO */
+DUET_API int duet_signaling_client_create(duet_signaling_client **out, duet_net *net,
+                                          const duet_signaling_client_config *config);
+/** Leaves at once and without further events. NULL is fine. Call it before duet_net_destroy. */
+DUET_API void duet_signaling_client_destroy(duet_signaling_client *client);
+/** Leaves the room and says goodbye; on_closed follows. */
+DUET_API void duet_signaling_client_close(duet_signaling_client *client);
+
+/** @param type  DUET_SDP_OFFER or DUET_SDP_ANSWER
+ *  @return DUET_OK; DUET_ERR_STATE (not joined); DUET_ERR_INVALID (another type); DUET_ERR_TOO_LARGE; DUET_ERR_AGAIN
+ *          (too much waits to be sent already); DUET_ERR_NOMEM */
+DUET_API int duet_signaling_client_send_description(duet_signaling_client *client, const char *to, duet_sdp_type type,
+                                                    const char *sdp);
+DUET_API int duet_signaling_client_send_candidate(duet_signaling_client *client, const char *to,
+                                                  const duet_pc_candidate *candidate);
+/** The server renews the life of the connection with a fresh token. */
+DUET_API int duet_signaling_client_renew(duet_signaling_client *client, const char *token);
+
+/* ---- server ------------------------------------------------------------------------------------------------------ */
+
+typedef struct duet_signaling_server duet_signaling_server;
+struct event_base;
+
+/** One file of the page that the server ships, compiled in. */
+typedef struct duet_signaling_file {
+    const char *path; /**< "/app.js" */
+    const char *type; /**< "text/javascript; charset=utf-8" */
+    const uint8_t *data;
+    size_t len;
+} duet_signaling_file;
+
+typedef struct duet_signaling_server_config {
+    size_t size;
+    const duet_env *env;
+    struct event_base *base; /**< libevent loop to join; NULL: its own */
+    const char *listen;      /**< "127.0.0.1:8080", "[::1]:0"; port 0 takes a free one */
+    const void *secret;      /**< key of HS256 tokens */
+    size_t secret_len;
+    bool rooms_on_join;        /**< a room comes into being when somebody joins it, and goes with the last one */
+    const char *ice_servers;   /**< JSON array of RTCIceServer that every seat is told; NULL for none */
+    size_t max_connections;    /**< 0: 1024 */
+    size_t max_rooms;          /**< 0: 1024 */
+    unsigned max_participants; /**< of a room that does not say; 0: 10 */
+    const duet_signaling_file *files;
+    size_t file_count;
+    const char *web_folder; /**< serves these files from disk instead, for work on the page; NULL: from `files` */
+} duet_signaling_server_config;
+
+#define DUET_SIGNALING_SERVER_CONFIG_INIT                                                                              \
+    {                                                                                                                  \
+        .size = sizeof(duet_signaling_server_config)                                                                   \
+    }
+
+/** Starts to listen. @return DUET_OK; DUET_ERR_INVALID (address, ICE servers, no secret); DUET_ERR_IO (errno tells);
+ *  DUET_ERR_NOMEM */
+DUET_API int duet_signaling_server_create(duet_signaling_server **out, const duet_signaling_server_config *config);
+DUET_API void duet_signaling_server_destroy(duet_signaling_server *server); /**< drops all connections; NULL is fine */
+/** Where it listens, with the real port. */
+DUET_API const duet_address *duet_signaling_server_address(const duet_signaling_server *server);
+/** Serves until duet_signaling_server_stop; only with a loop of its own. */
+DUET_API int duet_signaling_server_run(duet_signaling_server *server);
+/** Says goodbye (close code 1001) to everybody; run returns once they have gone, at the latest after two seconds.
+ *  Legal in signal events of the loop. */
+DUET_API void duet_signaling_server_stop(duet_signaling_server *server);
+/** The loop, to add events to. */
+DUET_API struct event_base *duet_signaling_server_base(const duet_signaling_server *server);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,271 @@
+/* One WebSocket connection of the server: bytes between a bufferevent, the framing of websocket.h and the state machine of
+ * session.h. */
+#include "signaling/server.h"
+#include "signaling/session.h"
+#include "signaling/websocket.h"
+#include <event2/buffer.h>
+#include <string.h>
+
+#define OUTPUT_HIGH   65536 /* bytes on their way to the kernel; more waits in the session's bounded queue */
+#define INPUT_AT_ONCE 65536
+
+struct server_socket {
+    duet_signaling_server *server;
+    server_socket *previous, *next;
+    struct evhttp_connection *connection; /* owns the bufferevent */
+    struct bufferevent *bev;
+    struct event *timer;
+    duet_websocket *ws;
+    duet_session *session;
+    bool busy, closing;
+};
+
+/* ---- life ---- */
+
+static void forget(server_socket *s)
+{
+    duet_signaling_server *server = s->server;
+
+    if (s->previous)
+        s->previous->next = s->next;
+    else
+        server->sockets = s->next;
+    if (s->next)
+        s->next->previous = s->previous;
+    server->socket_count--;
+    server_arrivals_throttle(server);
+    if (server->stopping && !server->sockets && server->own_base)
+        event_base_loopexit(server->base, NULL);
+}
+
+void server_socket_free(server_socket *s, const char *left_reason)
+{
+    const duet_env *env = &s->server->env;
+
+    s->busy = true; /* its own goodbye need not wake it */
+    duet_session_destroy(s->session, left_reason);
+    duet_websocket_destroy(s->ws);
+    if (s->timer)
+        event_free(s->timer);
+    if (s->bev)
+        bufferevent_setcb(s->bev, NULL, NULL, NULL, NULL);
+    evhttp_connection_free(s->connection);
+    forget(s);
+    duet_free(env, s);
+}
+
+/* ---- driving ---- */
+
+static size_t room_for_output(const server_socket *s)
+{
+    size_t waiting = evbuffer_get_length(bufferevent_get_output(s->bev));
+
+    return waiting < OUTPUT_HIGH ? OUTPUT_HIGH - waiting : 0;
+}
+
+static void move_messages(server_socket *s, duet_time now)
+{
+    const uint8_t *data;
+    const char *text;
+    size_t len;
+
+    while (duet_websocket_output(s->ws, &data) < room_for_output(s) &&
+           duet_session_output(s->session, &text, &len) == 1)
+        (void)duet_websocket_send(s->ws, text, len, now); /* a closed one drops it */
+}
+
+static void close_if_ended(server_socket *s, duet_time now)
+{
+    const char *reason;
+
+    unsigned code = duet_session_close_code(s->session, &reason);
+    if (code == 0 || s->closing)
+        return;
+    s->closing = true;
+    duet_websocket_close(s->ws, code, reason, now);
+}
+
+static void write_bytes(server_socket *s)
+{
+    const uint8_t *data;
+
+    size_t len = duet_websocket_output(s->ws, &data), room = room_for_output(s);
+    len = len < room ? len : room;
+    if (len > 0 && bufferevent_write(s->bev, data, len) == 0)
+        duet_websocket_sent(s->ws, len);
+}
+
+static const char *left_reason(const server_socket *s)
+{
+    const char *ignored;
+
+    unsigned code = duet_websocket_close_code(s->ws, &ignored);
+    return code == DUET_CLOSE_ABNORMAL ? "timeout" : "left";
+}
+
+static void set_timer(server_socket *s, duet_time now)
+{
+    duet_time ws = duet_websocket_deadline(s->ws), session = duet_session_deadline(s->session);
+    duet_time deadline = ws < session ? ws : session;
+    duet_time left = deadline > now ? deadline - now : 0;
+    struct timeval tv = {.tv_sec = (time_t)(left / 1000000u), .tv_usec = (suseconds_t)(left % 1000000u)};
+
+    if (deadline == DUET_NEVER)
+        event_del(s->timer);
+    else
+        event_add(s->timer, &tv);
+}
+
+/* After anything happened. The socket may be gone afterwards. */
+static void drive(server_socket *s)
+{
+    const uint8_t *data;
+    duet_time now = server_now();
+
+    s->busy = true;
+    duet_session_tick(s->session, now);
+    duet_websocket_tick(s->ws, now);
+    move_messages(s, now);
+    close_if_ended(s, now);
+    write_bytes(s);
+    s->busy = false;
+    bool drained = evbuffer_get_length(bufferevent_get_output(s->bev)) == 0 && duet_websocket_output(s->ws, &data) == 0;
+    if (duet_websocket_is_done(s->ws) && (drained || now >= duet_websocket_deadline(s->ws))) {
+        server_socket_free(s, left_reason(s));
+        return;
+    }
+    set_timer(s, now);
+}
+
+/* Messages of others: it is driven from the loop, not from inside their call. */
+static void session_wakes(void *user)
+{
+    server_socket *s = user;
+
+    if (!s->busy)
+        event_active(s->timer, EV_TIMEOUT, 1);
+}
+
+static void timer_fired(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    drive(arg);
+}
+
+/* ---- what the websocket tells ---- */
+
+static void on_message(void *user, const char *data, size_t len, bool is_text)
+{
+    server_socket *s = user;
+
+    if (is_text)
+        duet_session_input(s->session, data, len, server_now(), server_wall_seconds());
+    else
+        duet_session_bad_input(s->session, false);
+}
+
+static void on_too_large(void *user)
+{
+    duet_session_bad_input(((server_socket *)user)->session, true);
+}
+
+/* ---- what the connection tells ---- */
+
+static void readable(struct bufferevent *bev, void *arg)
+{
+    server_socket *s = arg;
+    struct evbuffer *input = bufferevent_get_input(bev);
+
+    s->busy = true;
+    while (evbuffer_get_length(input) > 0) {
+        size_t len = evbuffer_get_contiguous_space(input);
+        if (duet_websocket_input(s->ws, evbuffer_pullup(input, (ev_ssize_t)len), len, server_now()) != DUET_OK)
+            break;
+        evbuffer_drain(input, len);
+    }
+    s->busy = false;
+    drive(s);
+}
+
+static void writable(struct bufferevent *bev, void *arg)
+{
+    (void)bev;
+    drive(arg);
+}
+
+static void ended(struct bufferevent *bev, short what, void *arg)
+{
+    server_socket *s = arg;
+
+    (void)bev;
+    (void)what;
+    server_socket_free(s, left_reason(s));
+}
+
+/* ---- opening ---- */
+
+static int make_parts(server_socket *s)
+{
+    duet_signaling_server *server = s->server;
+    duet_time now = server_now();
+    duet_websocket_config ws = {.env = &server->env,
+                                .max_message = DUET_SIGNAL_MESSAGE_MAX,
+                                .on_message = on_message,
+                                .on_too_large = on_too_large,
+                                .user = s};
+    duet_session_config session = {.hub = server->hub,
+                                   .secret = server->secret,
+                                   .secret_len = server->config.secret_len,
+                                   .on_wake = session_wakes,
+                                   .user = s};
+
+    s->timer = event_new(server->base, -1, 0, timer_fired, s);
+    if (!s->timer)
+        return DUET_ERR_NOMEM;
+    int err = duet_websocket_create(&s->ws, &ws, now);
+    return err == DUET_OK ? duet_session_create(&s->session, &session, now) : err;
+}
+
+int server_socket_open(duet_signaling_server *server, struct evhttp_connection *connection, const char *token)
+{
+    server_socket *s = duet_calloc(&server->env, sizeof(*s));
+
+    if (!s)
+        return DUET_ERR_NOMEM;
+    s->server = server;
+    s->connection = connection;
+    s->bev = evhttp_connection_get_bufferevent(connection);
+    int err = make_parts(s);
+    if (err != DUET_OK) {
+        duet_session_destroy(s->session, "left");
+        duet_websocket_destroy(s->ws);
+        if (s->timer)
+            event_free(s->timer);
+        duet_free(&server->env, s);
+        return err;
+    }
+    s->next = server->sockets;
+    if (s->next)
+        s->next->previous = s;
+    server->sockets = s;
+    server->socket_count++;
+    server_arrivals_throttle(server);
+    if (token)
+        duet_session_authenticate(s->session, token, strlen(token), server_now(), server_wall_seconds());
+    bufferevent_set_timeouts(s->bev, NULL, NULL); /* the deadlines are those of session and websocket now */
+    bufferevent_setwatermark(s->bev, EV_READ, 0, INPUT_AT_ONCE);
+    bufferevent_setwatermark(s->bev, EV_WRITE, 0, 0);
+    bufferevent_setcb(s->bev, readable, writable, ended, s);
+    bufferevent_enable(s->bev, EV_READ | EV_WRITE);
+    event_active(s->timer, EV_TIMEOUT, 1);
+    if (evbuffer_get_length(bufferevent_get_input(s->bev)) > 0) /* frames that came right behind the request */
+        bufferevent_trigger(s->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+    return DUET_OK;
+}
+
+void server_sockets_end(duet_signaling_server *server, unsigned code, const char *reason)
+{
+    for (server_socket *s = server->sockets; s; s = s->next)
+        duet_session_end(s->session, code, reason, "closed");
+}
