@@ -9,9 +9,6 @@ struct duet_outbox_slot {
     uint8_t bytes[];
 };
 
-/* Spare buffers that an outbox keeps while it is in use. */
-#define SPARE_MAX 256
-
 void duet_outbox_init(duet_outbox *o, const duet_env *env, size_t payload_max, size_t limit)
 {
     *o = (duet_outbox){.env = env, .payload_max = payload_max, .limit = limit};
@@ -19,10 +16,6 @@ void duet_outbox_init(duet_outbox *o, const duet_env *env, size_t payload_max, s
 
 static void give_back(duet_outbox *o, duet_outbox_slot *slot)
 {
-    if (o->spare_count >= SPARE_MAX) {
-        duet_free(o->env, slot);
-        return;
-    }
     slot->next = o->spare;
     o->spare = slot;
     o->spare_count++;

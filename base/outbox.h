@@ -1,5 +1,6 @@
 /* A queue of outgoing datagrams in pooled buffers, with headroom and tailroom. What is pulled stays valid as
- * duet_datagram promises. Steady state allocates nothing; an idle outbox gives its memory back. */
+ * duet_datagram promises. Steady state allocates nothing: buffers are kept until duet_outbox_trim, which owners call when
+ * they fall idle. There are never more than `limit` and those of a batch. */
 #ifndef DUET_BASE_OUTBOX_H
 #define DUET_BASE_OUTBOX_H
 
