@@ -12,6 +12,7 @@
 #define APP_BAD_USAGE   2 /* wrong command line or bad input */
 #define APP_UNSUPPORTED 3
 
+int app_inspect(int argc, char **argv);
 int app_peer(int argc, char **argv);
 int app_perf(int argc, char **argv);
 

@@ -9,6 +9,7 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {"inspect", app_inspect, "decode descriptions, packets and captures to JSON"},
     {"peer", app_peer, "a scriptable peer on standard input and output, for interop tests"},
     {"perf", app_perf, "measure data channels: throughput, latency, set-up time, memory"},
 };

@@ -1,0 +1,343 @@
+/* duet inspect: says in JSON what is in a description, a candidate, a packet or a capture, or where it is wrong. */
+#include "app.h"
+#include "inspect_packet.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INPUT_MAX (16u << 20) /* of anything but captures, which are read packet by packet */
+#define HEAD_LEN  4           /* enough to know a capture */
+
+typedef struct inspect_command {
+    const inspect_kind *kind; /* NULL: all that a capture holds */
+    inspect_format format;
+    inspect_options options;
+    inspect_secret secret;
+    const char *file;
+    bool compact;
+    uint8_t *key;
+
+    FILE *input;
+    uint8_t head[HEAD_LEN];
+    size_t head_len, head_used;
+    uint64_t printed;
+} inspect_command;
+
+/* ---- input ---- */
+
+static bool open_input(inspect_command *c)
+{
+    c->input = strcmp(c->file, "-") == 0 ? stdin : fopen(c->file, "rbe");
+    if (!c->input) {
+        app_error("cannot read %s: %s", c->file, strerror(errno));
+        return false;
+    }
+    c->head_len = fread(c->head, 1, HEAD_LEN, c->input);
+    return true;
+}
+
+static size_t read_input(void *user, uint8_t *buf, size_t len)
+{
+    inspect_command *c = user;
+    size_t used = 0;
+
+    while (used < len && c->head_used < c->head_len)
+        buf[used++] = c->head[c->head_used++];
+    return used + fread(buf + used, 1, len - used, c->input);
+}
+
+/* All of it; freed by the caller. */
+static uint8_t *read_all(inspect_command *c, size_t *len)
+{
+    uint8_t *data = NULL;
+    size_t capacity = 0;
+
+    *len = 0;
+    for (;;) {
+        if (*len == capacity) {
+            uint8_t *grown = capacity < INPUT_MAX ? realloc(data, capacity * 2 + 65536) : NULL;
+            if (!grown) {
+                app_error("%s: the input is longer than %u bytes", c->file, INPUT_MAX);
+                free(data);
+                return NULL;
+            }
+            data = grown;
+            capacity = capacity * 2 + 65536;
+        }
+        size_t n = read_input(c, data + *len, capacity - *len);
+        if (n == 0)
+            break;
+        *len += n;
+    }
+    if (!ferror(c->input))
+        return data;
+    app_error("cannot read %s: %s", c->file, strerror(errno));
+    free(data);
+    return NULL;
+}
+
+/* ---- output ---- */
+
+static void print_json(inspect_command *c, json_t *value)
+{
+    json_dumpf(value, stdout, (c->compact ? JSON_COMPACT : JSON_INDENT(2)) | JSON_REAL_PRECISION(16));
+    c->printed++;
+    json_decref(value);
+}
+
+static void print_error(const char *kind, const inspect_error *e)
+{
+    if (e->line > 0)
+        app_error("%s: line %zu, column %zu: %s", kind, e->line, e->column, e->reason);
+    else
+        app_error("%s: offset %zu: %s", kind, e->offset, e->reason);
+}
+
+static int finish(int err, const char *kind, const inspect_error *error)
+{
+    if (err == DUET_ERR_MALFORMED)
+        print_error(kind, error);
+    else
+        app_error("%s: %s", kind, duet_strerror(err));
+    return err == DUET_ERR_MALFORMED ? APP_BAD_USAGE : APP_FAILED;
+}
+
+/* ---- one message ---- */
+
+static int print_message(inspect_command *c, const uint8_t *data, size_t len)
+{
+    json_t *model = json_object();
+    inspect_error error = {0};
+    bool same = true, genuine = true;
+
+    int err = model ? c->kind->decode(data, len, model, &error) : DUET_ERR_NOMEM;
+    if (err == DUET_OK && c->options.roundtrip)
+        err = inspect_roundtrip(c->kind, data, len, model, &same);
+    if (err != DUET_OK) {
+        json_decref(model);
+        return finish(err, c->kind->name, &error);
+    }
+    if (c->options.secret && strcmp(c->kind->name, "stun") == 0)
+        genuine = inspect_stun_verify(data, len, c->options.secret, model);
+    if (!same)
+        app_error("%s: offset %lld: what was decoded gives other bytes when it is written again", c->kind->name,
+                  (long long)json_integer_value(json_object_get(model, "roundtripOffset")));
+    if (!genuine)
+        app_error("%s: the integrity does not match the %s", c->kind->name, c->secret.key ? "key" : "password");
+    print_json(c, model);
+    fputc('\n', stdout);
+    return same && genuine ? APP_OK : APP_FAILED;
+}
+
+static int inspect_bytes(inspect_command *c)
+{
+    inspect_error error = {0};
+    size_t len;
+    uint8_t *data = read_all(c, &len);
+
+    if (!data)
+        return APP_BAD_USAGE;
+    inspect_format format = c->format == INSPECT_AUTO ? inspect_format_detect(data, len) : c->format;
+    int err = inspect_format_decode(format, data, &len, &error);
+    int code =
+        err == DUET_OK ? print_message(c, data, len) : finish(err, format == INSPECT_HEX ? "hex" : "base64", &error);
+    free(data);
+    return code;
+}
+
+/* ---- captures ---- */
+
+static void print_record(inspect_command *c, json_t *record)
+{
+    const json_t *error = json_object_get(record, "error");
+
+    if (error && !json_object_get(record, "truncated"))
+        app_error("frame %lld: %s: offset %lld: %s", (long long)json_integer_value(json_object_get(record, "frame")),
+                  json_string_value(json_object_get(record, "protocol")),
+                  (long long)json_integer_value(json_object_get(error, "offset")),
+                  json_string_value(json_object_get(error, "reason")));
+    if (!c->compact)
+        fputs(c->printed ? ",\n" : "[\n", stdout);
+    print_json(c, record);
+    if (c->compact)
+        fputc('\n', stdout);
+}
+
+static int print_packets(inspect_command *c, pcap_reader *reader, inspect_counts *counts)
+{
+    inspect_error error = {0};
+    pcap_packet packet;
+    json_t *record;
+    int result;
+
+    while ((result = pcap_reader_next(reader, &packet, &error)) == 1) {
+        result = inspect_packet(&packet, &c->options, &record, counts);
+        if (result != DUET_OK)
+            break;
+        if (record)
+            print_record(c, record);
+    }
+    if (!c->compact)
+        fputs(c->printed ? "\n]\n" : "[]\n", stdout);
+    return result == 0 ? APP_OK : finish(result, "pcap", &error);
+}
+
+static int inspect_capture(inspect_command *c)
+{
+    inspect_error error = {0};
+    inspect_counts counts = {0};
+    pcap_reader *reader;
+
+    int err = pcap_reader_create(&reader, read_input, c, &error);
+    if (err != DUET_OK)
+        return finish(err, "pcap", &error);
+    int code = print_packets(c, reader, &counts);
+    pcap_reader_destroy(reader);
+    if (counts.differed || counts.forged)
+        app_error("pcap: %llu messages differ when they are written again, %llu have a wrong integrity",
+                  (unsigned long long)counts.differed, (unsigned long long)counts.forged);
+    if (code == APP_OK && counts.failed)
+        return APP_BAD_USAGE;
+    return code == APP_OK && (counts.differed || counts.forged) ? APP_FAILED : code;
+}
+
+/* ---- command line ---- */
+
+static void usage(FILE *f)
+{
+    fputs("Usage: duet inspect KIND [FILE]\n\n"
+          "Decodes FILE, or standard input, to JSON. KIND is sdp, candidate, stun, sctp, dcep, dtls, or pcap for all "
+          "that\n"
+          "a capture (pcap or pcapng) holds; with another KIND a capture gives the messages of that kind. What cannot "
+          "be\n"
+          "decoded is told with its offset and the reason, and the exit code is 2.\n\n"
+          "  --format FORMAT      of the input: auto (the default), raw, hex, base64 or pcap\n"
+          "  --roundtrip          write what was decoded again and compare: exit code 1 when it differs\n"
+          "  --compact            one line for each message\n"
+          "  --password TEXT      stun: check MESSAGE-INTEGRITY with this password\n"
+          "  --key HEX            stun: check MESSAGE-INTEGRITY with this key\n",
+          f);
+}
+
+enum {
+    OPTION_FORMAT = 1,
+    OPTION_ROUNDTRIP,
+    OPTION_COMPACT,
+    OPTION_PASSWORD,
+    OPTION_KEY,
+    OPTION_HELP,
+};
+
+static const struct option long_options[] = {
+    {"format", required_argument, NULL, OPTION_FORMAT},
+    {"roundtrip", no_argument, NULL, OPTION_ROUNDTRIP},
+    {"compact", no_argument, NULL, OPTION_COMPACT},
+    {"password", required_argument, NULL, OPTION_PASSWORD},
+    {"key", required_argument, NULL, OPTION_KEY},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static bool parse_key(inspect_command *c, const char *value)
+{
+    inspect_error error = {0};
+    size_t len = strlen(value);
+
+    free(c->key);
+    c->key = (uint8_t *)strdup(value);
+    if (c->key && inspect_format_decode(INSPECT_HEX, c->key, &len, &error) == DUET_OK && len > 0) {
+        c->secret = (inspect_secret){.key = c->key, .key_len = len};
+        c->options.secret = &c->secret;
+        return true;
+    }
+    app_error("--key %s: give hexadecimal digits", value);
+    return false;
+}
+
+/* @return false after an error message */
+static bool parse_option(inspect_command *c, int option, const char *value)
+{
+    switch (option) {
+    case OPTION_FORMAT:
+        if (inspect_format_parse(&c->format, value))
+            return true;
+        app_error("--format %s: give auto, raw, hex, base64 or pcap", value);
+        return false;
+    case OPTION_ROUNDTRIP:
+        c->options.roundtrip = true;
+        return true;
+    case OPTION_COMPACT:
+        c->compact = true;
+        return true;
+    case OPTION_PASSWORD:
+        c->secret = (inspect_secret){.password = value};
+        c->options.secret = &c->secret;
+        return true;
+    case OPTION_KEY:
+        return parse_key(c, value);
+    default:
+        return false;
+    }
+}
+
+static bool parse_kind(inspect_command *c, const char *name)
+{
+    if (strcmp(name, "pcap") == 0) {
+        c->format = INSPECT_PCAP;
+        return true;
+    }
+    c->kind = inspect_kind_find(name);
+    c->options.kind = name;
+    if (!c->kind)
+        app_error("inspect: \"%s\" is not sdp, candidate, stun, sctp, dcep, dtls or pcap", name);
+    return c->kind != NULL;
+}
+
+/* @return -1 to go on, or an exit code */
+static int parse_command_line(inspect_command *c, int argc, char **argv)
+{
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (option == OPTION_HELP) {
+            usage(stdout);
+            return APP_OK;
+        }
+        if (!parse_option(c, option, optarg))
+            return APP_BAD_USAGE;
+    }
+    if (optind == argc || optind + 2 < argc) {
+        usage(stderr);
+        return APP_BAD_USAGE;
+    }
+    if (!parse_kind(c, argv[optind]))
+        return APP_BAD_USAGE;
+    c->file = optind + 1 < argc ? argv[optind + 1] : "-";
+    return -1;
+}
+
+static int run(inspect_command *c)
+{
+    if (!open_input(c))
+        return APP_BAD_USAGE;
+    bool is_capture = c->format == INSPECT_PCAP || (c->format == INSPECT_AUTO && pcap_is_capture(c->head, c->head_len));
+    int code = is_capture ? inspect_capture(c) : inspect_bytes(c);
+    if (c->input != stdin)
+        fclose(c->input);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        app_error("cannot write: %s", strerror(errno));
+        return APP_FAILED;
+    }
+    return code;
+}
+
+int app_inspect(int argc, char **argv)
+{
+    inspect_command c = {.file = "-"};
+
+    int code = parse_command_line(&c, argc, argv);
+    if (code < 0)
+        code = run(&c);
+    free(c.key);
+    return code;
+}
