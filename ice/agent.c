@@ -615,7 +615,13 @@ bool duet_ice_agent_validated(const duet_ice_agent *a, const duet_path *path)
 {
     const ice_pair *pair = duet_ice_pair_find(a, path);
 
-    return (pair && (pair->valid || pair->checked_by_peer)) || duet_ice_pair_previous(a, path);
+    if ((pair && (pair->valid || pair->checked_by_peer)) || duet_ice_pair_previous(a, path))
+        return true;
+    for (size_t i = 0; i < a->early.count; i++) { /* checks that came before the peer's credentials */
+        if (duet_path_equal(&((const ice_early *)duet_array_at(&a->early, i))->path, path))
+            return true;
+    }
+    return false;
 }
 
 int duet_ice_agent_route(duet_ice_agent *a, duet_datagram *out)

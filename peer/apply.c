@@ -23,7 +23,7 @@ static pc_transport *transport_of_section(duet_pc *pc, const duet_sdp *local, si
         return NULL;
     for (size_t n = 0; n < pc->transport_count; n++) {
         pc_transport *t = pc->transports[n];
-        const duet_ice_credentials *own = pc_transport_credentials(t);
+        const duet_ice_credentials *own = pc_transport_credentials(t, true);
         const duet_ice_credentials *old = duet_ice_agent_local_credentials(t->ice);
         if (t->retired)
             continue;
@@ -34,17 +34,28 @@ static pc_transport *transport_of_section(duet_pc *pc, const duet_sdp *local, si
     return NULL;
 }
 
-static int take_up_section(duet_pc *pc, const duet_sdp *local, size_t i, pc_transport *t)
+/* Room for all sections before any of them changes. */
+static int reserve_sections(duet_pc *pc, size_t count)
 {
-    pc_section *s = i < pc->sections.count ? duet_array_at(&pc->sections, i) : duet_array_push(&pc->sections);
+    size_t before = pc->sections.count;
 
-    if (!s)
+    while (pc->sections.count < count) {
+        if (duet_array_push(&pc->sections))
+            continue;
+        while (pc->sections.count > before)
+            duet_array_remove(&pc->sections, pc->sections.count - 1);
         return DUET_ERR_NOMEM;
-    if (duet_sdp_text_copy(duet_sdp_media_mid(local, i), s->mid, sizeof(s->mid)) != DUET_OK)
-        return DUET_ERR_LIMIT;
+    }
+    return DUET_OK;
+}
+
+static void take_up_section(duet_pc *pc, const duet_sdp *local, size_t i, pc_transport *t)
+{
+    pc_section *s = duet_array_at(&pc->sections, i);
+
+    duet_sdp_text_copy(duet_sdp_media_mid(local, i), s->mid, sizeof(s->mid)); /* the length was checked */
     s->kind = duet_sdp_media_at(local, i)->kind;
     s->transport = t;
-    return DUET_OK;
 }
 
 static void ask_for_gathering(pc_transport *t, const duet_sdp *local, size_t i)
@@ -59,31 +70,43 @@ static void ask_for_gathering(pc_transport *t, const duet_sdp *local, size_t i)
     t->gathered = true;
 }
 
-int pc_apply_local(duet_pc *pc, const duet_sdp *local)
+/* What an application may change by hand ends here: the transport must be one of this connection. */
+int pc_check_local(duet_pc *pc, const duet_sdp *local)
 {
-    size_t count = duet_sdp_media_count(local);
+    duet_fingerprint fingerprints[PC_FINGERPRINTS_MAX];
 
-    for (size_t i = 0; i < count; i++) {
-        pc_transport *t = transport_of_section(pc, local, i);
-        if (!t && !duet_sdp_media_is_rejected(local, i)) {
+    for (size_t i = 0; i < duet_sdp_media_count(local); i++) {
+        if (duet_sdp_media_is_rejected(local, i))
+            continue;
+        if (!transport_of_section(pc, local, i)) {
             pc_error_set(pc, 0, 0,
                          "m-section %zu: its ICE credentials are none of this connection: set what "
                          "create_offer or create_answer gave",
                          i);
             return DUET_ERR_INVALID;
         }
+        size_t count = duet_sdp_media_fingerprints(local, i, fingerprints, PC_FINGERPRINTS_MAX);
+        if (count != 1 || !duet_fingerprint_equal(&fingerprints[0], &pc->fingerprint)) {
+            pc_error_set(pc, 0, 0, "m-section %zu: its fingerprint is not that of this connection's certificate", i);
+            return DUET_ERR_INVALID;
+        }
     }
+    return DUET_OK;
+}
+
+int pc_apply_local(duet_pc *pc, const duet_sdp *local)
+{
+    size_t count = duet_sdp_media_count(local);
+
+    int err = reserve_sections(pc, count);
+    if (err != DUET_OK)
+        return err;
     for (size_t i = 0; i < count; i++) {
         pc_transport *t = transport_of_section(pc, local, i);
-        int err = take_up_section(pc, local, i, t);
-        if (err != DUET_OK)
-            return err;
+        take_up_section(pc, local, i, t);
         if (t)
             ask_for_gathering(t, local, i);
     }
-    if (pc->restart_needed && count > 0 && pc->signaling == DUET_SIGNALING_STABLE)
-        pc->restart_needed = false;
-    pc_wake(pc);
     return DUET_OK;
 }
 
@@ -113,7 +136,7 @@ static void take_remote_ice(pc_transport *t, const duet_sdp *remote, size_t from
         t->has_role = true;
         t->is_controlling = !t->pc->config.ice_lite && (local_is_offer || is_lite);
     }
-    if (changed || !t->has_remote)
+    if (changed || !t->has_remote || t->needs_remote || t->wants_restart)
         t->wants_remote = true;
     t->remote = ice;
     t->remote_is_lite = is_lite;
@@ -147,7 +170,7 @@ static void take_remote_candidates(pc_transport *t, const duet_sdp *remote, size
     size_t cursor = 0;
 
     while (duet_sdp_media_candidate(remote, i, &cursor, &candidate))
-        pc_transport_add_candidate(t, &candidate);
+        (void)pc_transport_take_candidate(t, remote, i, &candidate); /* one that finds no room costs a path, no more */
     if (duet_sdp_media_end_of_candidates(remote, i))
         t->wants_end = true;
 }
@@ -155,14 +178,11 @@ static void take_remote_candidates(pc_transport *t, const duet_sdp *remote, size
 /* "If an SDP 'max-message-size' attribute is not present ... the default value is 64K" RFC 8841, 6.1 */
 #define MAX_MESSAGE_SIZE_DEFAULT 65536
 
-static int take_remote_data(duet_pc *pc, const duet_sdp *remote, size_t i, pc_transport *t)
+static void take_remote_data(duet_pc *pc, const duet_sdp *remote, size_t i, pc_transport *t)
 {
     uint64_t size = MAX_MESSAGE_SIZE_DEFAULT;
     uint16_t port = 5000;
 
-    int err = pc_ensure_sctp(pc);
-    if (err != DUET_OK)
-        return err;
     duet_sdp_media_sctp_port(remote, i, &port);
     duet_sdp_media_max_message_size(remote, i, &size);
     pc->sctp_agreed = true;
@@ -171,50 +191,113 @@ static int take_remote_data(duet_pc *pc, const duet_sdp *remote, size_t i, pc_tr
     pc->remote_max_message = size;
     if (pc->sctp_started)
         duet_sctp_set_remote_max_message(pc->sctp, size);
+}
+
+int pc_prepare_data(duet_pc *pc, const duet_sdp *sdp)
+{
+    for (size_t i = 0; i < duet_sdp_media_count(sdp); i++) {
+        if (duet_sdp_media_is_data(sdp, i) && !duet_sdp_media_is_rejected(sdp, i))
+            return pc_ensure_sctp(pc);
+    }
     return DUET_OK;
 }
 
-/* In the answer decides who is bundled: the sections of a group share the transport of its tag. */
-static void follow_bundle(duet_pc *pc, const duet_sdp *answer)
+/* The data section was refused or given up: channels that wait for it would wait for ever. */
+static void end_data(duet_pc *pc)
+{
+    pc->wants_data = pc->sctp_agreed = false;
+    if (pc->sctp)
+        duet_sctp_close(pc->sctp, pc->now);
+}
+
+/* The answer decides who is bundled: the sections of a group share the transport of its tag. What a provisional answer
+ * said does not bind the final one, so the offer's transports are the start. */
+static void follow_bundle(duet_pc *pc, const duet_sdp *local, const duet_sdp *answer)
 {
     for (size_t i = 0; i < pc->sections.count; i++) {
         pc_section *s = duet_array_at(&pc->sections, i);
         size_t tag;
+        pc_transport *own = transport_of_section(pc, local, i);
+        if (own)
+            s->transport = own;
         if (duet_sdp_media_is_rejected(answer, i)) {
             s->transport = NULL;
         } else if (duet_sdp_bundle_tag(answer, i, &tag) && tag < pc->sections.count) {
-            const pc_section *tagged = duet_array_at(&pc->sections, tag);
-            if (tagged->transport)
-                s->transport = tagged->transport;
+            pc_transport *tagged = transport_of_section(pc, local, tag);
+            if (tagged)
+                s->transport = tagged;
         }
     }
 }
 
-int pc_apply_negotiated(duet_pc *pc, const duet_sdp *local, const duet_sdp *remote, bool local_is_offer)
+static bool is_first_of_transport(const duet_pc *pc, size_t i)
 {
-    follow_bundle(pc, local_is_offer ? remote : local);
+    const pc_section *s = duet_array_at(&pc->sections, i);
+
+    for (size_t j = 0; j < i; j++) {
+        if (((const pc_section *)duet_array_at(&pc->sections, j))->transport == s->transport)
+            return false;
+    }
+    return true;
+}
+
+void pc_apply_negotiated(duet_pc *pc, const duet_sdp *local, const duet_sdp *remote, bool local_is_offer)
+{
+    bool offered_data = false, has_data = false;
+
+    follow_bundle(pc, local, local_is_offer ? remote : local);
     for (size_t i = 0; i < pc->sections.count && i < duet_sdp_media_count(remote); i++) {
         const pc_section *s = duet_array_at(&pc->sections, i);
         pc_transport *t = s->transport;
+        offered_data = offered_data || (local_is_offer && duet_sdp_media_is_data(local, i));
         if (!t)
             continue;
-        size_t from = transport_section(remote, i);
-        bool is_first = true;
-        for (size_t j = 0; j < i; j++)
-            is_first = is_first && ((const pc_section *)duet_array_at(&pc->sections, j))->transport != t;
-        if (is_first) {
+        if (is_first_of_transport(pc, i)) {
+            size_t from = transport_section(remote, i);
             t->owner = i;
             take_remote_ice(t, remote, from, local_is_offer);
             take_remote_dtls(t, local, remote, i, from, local_is_offer);
         }
         take_remote_candidates(t, remote, i);
-        if (duet_sdp_media_is_data(remote, i)) {
-            int err = take_remote_data(pc, remote, i, t);
-            if (err != DUET_OK)
-                return err;
+        if (duet_sdp_media_is_data(remote, i) && !has_data) {
+            has_data = true;
+            take_remote_data(pc, remote, i, t);
         }
     }
-    pc_wake(pc);
+    if (!has_data && (offered_data || pc->sctp_agreed))
+        end_data(pc);
+}
+
+static bool shares_fingerprint(const pc_transport *t, const duet_fingerprint *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < t->fingerprint_count; j++) {
+            if (duet_fingerprint_equal(&list[i], &t->fingerprints[j]))
+                return true;
+        }
+    }
+    return false;
+}
+
+int pc_check_certificates(duet_pc *pc, const duet_sdp *remote)
+{
+    duet_fingerprint list[PC_FINGERPRINTS_MAX];
+
+    for (size_t i = 0; i < pc->stable_sections && i < duet_sdp_media_count(remote); i++) {
+        const pc_section *s = duet_array_at(&pc->sections, i);
+        if (!s->transport || s->transport->owner != i || s->transport->dtls_state != DUET_DTLS_CONNECTED ||
+            duet_sdp_media_is_rejected(remote, i))
+            continue;
+        size_t count = duet_sdp_media_fingerprints(remote, transport_section(remote, i), list, PC_FINGERPRINTS_MAX);
+        count = count < PC_FINGERPRINTS_MAX ? count : PC_FINGERPRINTS_MAX;
+        if (count > 0 && !shares_fingerprint(s->transport, list, count)) {
+            pc_error_set(pc, 0, 0,
+                         "m-section %zu: another fingerprint than that of the connected peer: a new DTLS association "
+                         "needs a new connection here (RFC 8842, 4)",
+                         i);
+            return DUET_ERR_UNSUPPORTED;
+        }
+    }
     return DUET_OK;
 }
 

@@ -91,16 +91,16 @@ static int draft_init(draft *d, duet_pc *pc, size_t count)
 }
 
 /* Sections that share a transport all carry its attributes, as browsers send them; candidates stand in the first. */
-static int draft_transport(draft *d, size_t i, pc_transport *t, duet_setup setup)
+static int draft_transport(draft *d, size_t i, pc_transport *t, duet_setup setup, bool restarts)
 {
     duet_sdp_transport *out = &d->transports[i];
 
-    out->ice = *pc_transport_credentials(t);
+    out->ice = *pc_transport_credentials(t, restarts);
     out->fingerprints = d->fingerprints;
     out->fingerprint_count = 1;
     out->setup = setup;
     d->sections[i].transport = out;
-    if (t->owner != i || t->next.ufrag[0])
+    if (t->owner != i || &t->next == pc_transport_credentials(t, restarts))
         return DUET_OK; /* a restart gathers anew */
     const duet_candidate *c = duet_ice_agent_local_candidate(t->ice, 0);
     size_t first = d->candidates.count;
@@ -228,12 +228,13 @@ static int draft_old_section(draft *d, size_t i, bool ice_restart)
     }
     if (s->kind != DUET_SDP_APPLICATION)
         draft_codecs(d, i, s->kind);
-    if (ice_restart && pc_transport_prepare_restart(s->transport) != DUET_OK)
-        return DUET_ERR_CRYPTO;
-    return draft_transport(d, i, s->transport, DUET_SETUP_ACTPASS);
+    int err = ice_restart ? pc_transport_prepare_restart(s->transport) : DUET_OK;
+    if (err != DUET_OK)
+        return err;
+    return draft_transport(d, i, s->transport, DUET_SETUP_ACTPASS, ice_restart);
 }
 
-static int draft_data_section(draft *d, size_t i)
+static int draft_data_section(draft *d, size_t i, bool ice_restart)
 {
     duet_pc *pc = d->pc;
     pc_transport *t = first_transport(pc);
@@ -243,7 +244,7 @@ static int draft_data_section(draft *d, size_t i)
         return err;
     new_mid(pc, d->mids[i], sizeof(d->mids[i]));
     d->sections[i].mid = d->mids[i];
-    return draft_transport(d, i, t, DUET_SETUP_ACTPASS);
+    return draft_transport(d, i, t, DUET_SETUP_ACTPASS, ice_restart);
 }
 
 static uint64_t announced_message_size(const duet_pc *pc)
@@ -264,7 +265,7 @@ int pc_build_offer(duet_pc *pc, bool ice_restart, duet_sdp **out)
     for (size_t i = 0; err == DUET_OK && i < old; i++)
         err = draft_old_section(&d, i, ice_restart);
     if (err == DUET_OK && adds_data)
-        err = draft_data_section(&d, old);
+        err = draft_data_section(&d, old, ice_restart);
     for (size_t i = 0; i < d.count; i++)
         d.sections[i].max_message_size = announced_message_size(pc);
     draft_place_candidates(&d);
@@ -277,33 +278,39 @@ int pc_build_offer(duet_pc *pc, bool ice_restart, duet_sdp **out)
 
 /* ---- answers ---- */
 
+static int has_common_codec(const duet_pc *pc, const duet_sdp *offer, size_t i, bool *has)
+{
+    const duet_codec *own[CODECS_OWN_MAX];
+    size_t own_count = own_codecs(duet_sdp_media_at(offer, i)->kind, own);
+    duet_codec *codecs = duet_alloc(&pc->env, 2 * 128 * sizeof(*codecs));
+
+    if (!codecs)
+        return DUET_ERR_NOMEM;
+    size_t offered = duet_sdp_media_codecs(offer, i, codecs, 128);
+    *has = duet_sdp_codecs_answer(own, own_count, codecs, offered > 128 ? 128 : offered, false, codecs + 128) > 0;
+    duet_free(&pc->env, codecs);
+    return DUET_OK;
+}
+
 /* One data section; media when its codecs are known and it needs no transport of its own (max-bundle). */
-static bool accepts(const duet_pc *pc, const duet_sdp *offer, size_t i, bool *has_data)
+static int accepts(const duet_pc *pc, const duet_sdp *offer, size_t i, bool *has_data, bool *accepted)
 {
     const duet_sdp_media *m = duet_sdp_media_at(offer, i);
     size_t tag;
 
+    *accepted = false;
     if (duet_sdp_media_is_rejected(offer, i))
-        return false;
+        return DUET_OK;
     if (duet_sdp_media_is_data(offer, i)) {
-        bool is_first = !*has_data;
+        *accepted = !*has_data;
         *has_data = true;
-        return is_first;
+        return DUET_OK;
     }
     if (!duet_sdp_media_is_rtp(offer, i) || (m->kind != DUET_SDP_AUDIO && m->kind != DUET_SDP_VIDEO))
-        return false;
-    bool bundled = duet_sdp_bundle_tag(offer, i, &tag);
-    if (!bundled && pc->config.bundle_policy == DUET_BUNDLE_MAX_BUNDLE)
-        return false;
-    const duet_codec *own[CODECS_OWN_MAX];
-    size_t own_count = own_codecs(m->kind, own);
-    duet_codec *codecs = duet_alloc(&pc->env, 2 * 128 * sizeof(*codecs));
-    if (!codecs)
-        return false;
-    size_t offered = duet_sdp_media_codecs(offer, i, codecs, 128);
-    size_t common = duet_sdp_codecs_answer(own, own_count, codecs, offered > 128 ? 128 : offered, false, codecs + 128);
-    duet_free(&pc->env, codecs);
-    return common > 0;
+        return DUET_OK;
+    if (pc->config.bundle_policy == DUET_BUNDLE_MAX_BUNDLE && !duet_sdp_bundle_tag(offer, i, &tag))
+        return DUET_OK;
+    return has_common_codec(pc, offer, i, accepted);
 }
 
 /* Section `i` shares the transport of the first accepted section of its group. */
@@ -333,24 +340,31 @@ static int plan_transport(duet_pc *pc, const duet_sdp *offer, pc_transport **pla
  * with the index. */
 int pc_plan_answer(duet_pc *pc, const duet_sdp *offer, pc_transport **plan)
 {
-    bool has_data = false;
+    bool has_data = false, accepted;
 
     for (size_t i = 0; i < duet_sdp_media_count(offer); i++) {
         plan[i] = NULL;
-        if (!accepts(pc, offer, i, &has_data))
-            continue;
-        int err = plan_transport(pc, offer, plan, i);
+        int err = accepts(pc, offer, i, &has_data, &accepted);
+        if (err == DUET_OK && accepted)
+            err = plan_transport(pc, offer, plan, i);
         if (err != DUET_OK)
             return err;
     }
     return DUET_OK;
 }
 
-static bool peer_restarts(const duet_sdp *offer, size_t i, const pc_transport *t)
+/* Of a transport the first section tells; others of a bundle may have credentials of their own. */
+static bool peer_restarts(const duet_sdp *offer, pc_transport *const *plan, const pc_transport *t)
 {
     duet_ice_credentials remote;
+    size_t i = 0, tag;
 
-    if (!t->has_remote || duet_sdp_media_ice(offer, i, &remote) != DUET_OK)
+    if (!t->remote.ufrag[0])
+        return false;
+    while (plan[i] != t)
+        i++;
+    if (duet_sdp_media_ice(offer, i, &remote) != DUET_OK &&
+        (!duet_sdp_bundle_tag(offer, i, &tag) || duet_sdp_media_ice(offer, tag, &remote) != DUET_OK))
         return false;
     return strcmp(remote.ufrag, t->remote.ufrag) != 0 || strcmp(remote.pwd, t->remote.pwd) != 0;
 }
@@ -362,9 +376,10 @@ static duet_setup answer_setup(const duet_pc *pc, const pc_transport *t)
     return pc->config.answer_setup;
 }
 
-static int draft_answer_section(draft *d, const duet_sdp *offer, size_t i, pc_transport *t)
+static int draft_answer_section(draft *d, const duet_sdp *offer, size_t i, pc_transport *const *plan)
 {
     duet_pc *pc = d->pc;
+    pc_transport *t = plan[i];
     const duet_sdp_media *m = duet_sdp_media_at(offer, i);
 
     d->sections[i].kind = m->kind;
@@ -375,9 +390,11 @@ static int draft_answer_section(draft *d, const duet_sdp *offer, size_t i, pc_tr
     if (m->kind != DUET_SDP_APPLICATION)
         draft_codecs(d, i, m->kind);
     d->sections[i].max_message_size = announced_message_size(pc);
-    if (peer_restarts(offer, i, t) && t->owner == i && pc_transport_prepare_restart(t) != DUET_OK)
-        return DUET_ERR_CRYPTO;
-    return draft_transport(d, i, t, answer_setup(pc, t));
+    bool restarts = peer_restarts(offer, plan, t);
+    int err = restarts ? pc_transport_prepare_restart(t) : DUET_OK;
+    if (err != DUET_OK)
+        return err;
+    return draft_transport(d, i, t, answer_setup(pc, t), restarts);
 }
 
 int pc_build_answer(duet_pc *pc, duet_sdp **out)
@@ -397,7 +414,7 @@ int pc_build_answer(duet_pc *pc, duet_sdp **out)
     }
     err = pc_plan_answer(pc, offer, plan);
     for (size_t i = 0; err == DUET_OK && i < count; i++)
-        err = draft_answer_section(&d, offer, i, plan[i]);
+        err = draft_answer_section(&d, offer, i, plan);
     draft_place_candidates(&d);
     draft_options(&d, &options);
     if (err == DUET_OK)

@@ -14,10 +14,16 @@
 #define PC_SOCKET_BITS   20
 #define PC_TRANSPORT_MAX 64
 
+/* What found no memory is tried again after this long. */
+#define PC_RETRY_AFTER DUET_MS(10)
+
+/* A ClientHello spans at most a few datagrams of this size. */
+#define PC_EARLY_LEN_MAX 4096
+
 #define PC_FINGERPRINTS_MAX 8
 #define PC_MID_MAX          32
 
-/* A DTLS datagram that came before its path was validated or before the handshake could start. */
+/* A DTLS datagram that came before the handshake could start, from a path that is validated. */
 typedef struct pc_early {
     duet_path path;
     uint8_t *data;
@@ -38,11 +44,16 @@ typedef struct pc_transport {
     duet_dtls_state dtls_state;
     duet_ice_gathering_state gathering;
 
-    bool retired; /* no section uses it any more: closed, kept for its index */
+    bool retired;  /* no section uses it any more */
+    bool ended;    /* retired, or the connection is closed: the goodbye is in the output */
+    bool drained;  /* … and has been pulled: the sockets may close */
+    bool released; /* … and have closed: another transport may take this place */
 
     bool wants_gathering, wants_restart, wants_remote, wants_fingerprints, wants_end;
-    bool gathered;   /* gathering was asked for once */
-    bool has_remote; /* remote credentials were applied once */
+    bool short_of_memory; /* a wish could not be carried out: tried again soon */
+    bool needs_remote;    /* the agent restarted: it has to be given the peer's credentials again */
+    bool gathered;        /* gathering was asked for once */
+    bool has_remote;      /* remote credentials were applied once */
     bool is_controlling, has_role;
     duet_ice_credentials next; /* local credentials of the restart that is being offered; ufrag "" when there is none */
     duet_ice_credentials remote;
@@ -89,14 +100,19 @@ struct duet_pc {
     duet_pc_state state;
     duet_ice_state ice_state;
     duet_ice_gathering_state gathering;
-    bool is_closed, goodbye_said;
-    bool negotiation_needed, restart_needed;
+    /* What the application knows of these four: an event that finds no memory is tried again. */
+    duet_signaling_state reported_signaling;
+    duet_pc_state reported_state;
+    duet_ice_state reported_ice_state;
+    duet_ice_gathering_state reported_gathering;
+    bool is_closed;
+    bool negotiation_needed, negotiation_unreported;
+    bool restart_needed;     /* restart_ice() was called, and no negotiation has fulfilled it yet */
+    bool ice_config_changed; /* the same for set_configuration(), which needs no negotiation at once */
 
     pc_description current_local, current_remote, pending_local, pending_remote;
-    char *last_offer, *last_answer; /* what was created last, as W3C [[LastCreatedOffer]] */
     duet_sdp_error error;
     uint64_t session_id, session_version;
-    unsigned next_mid;
 
     duet_array sections; /* pc_section */
     size_t stable_sections;
@@ -129,16 +145,22 @@ typedef struct pc_server {
 
 /* peer.c */
 void pc_wake(duet_pc *pc);
-void pc_update_states(duet_pc *pc, const char *cause);
 void pc_error_set(duet_pc *pc, size_t line, size_t column, const char *format, ...) DUET_PRINTF(4, 5);
 int pc_ensure_sctp(duet_pc *pc);
+
+/* states.c */
+void pc_update_states(duet_pc *pc, const char *cause);
+void pc_set_signaling_state(duet_pc *pc, duet_signaling_state state, const char *cause);
+void pc_report(duet_pc *pc); /* queues the events of states that have changed */
+bool pc_has_unreported(const duet_pc *pc);
 
 /* servers.c */
 /* A copy of a list of strings; freed with pc_strings_free. */
 int pc_strings_copy(const duet_env *env, char ***out, const char *const *strings, size_t count);
 void pc_strings_free(const duet_env *env, char **strings, size_t count);
-int pc_servers_copy(duet_pc *pc, const duet_ice_server *const *servers, size_t count);
-void pc_servers_free(duet_pc *pc);
+int pc_servers_copy(const duet_env *env, duet_array *out, const duet_ice_server *const *servers, size_t count);
+bool pc_servers_equal(const duet_array *a, const duet_array *b);
+void pc_servers_free(const duet_env *env, duet_array *servers);
 /* Pointers to the servers for a config; freed with duet_free. NULL when there are none or no memory. */
 const duet_ice_server **pc_servers_list(duet_pc *pc);
 
@@ -151,13 +173,17 @@ int pc_transport_output(pc_transport *t, duet_datagram *out, duet_time now);
 duet_time pc_transport_deadline(const pc_transport *t);
 int pc_transport_add_candidate(pc_transport *t, const duet_candidate *candidate);
 /* The credentials that a description made now announces. */
-const duet_ice_credentials *pc_transport_credentials(const pc_transport *t);
+const duet_ice_credentials *pc_transport_credentials(const pc_transport *t, bool restarts);
 int pc_transport_prepare_restart(pc_transport *t);
-const char *pc_transport_subject(const pc_transport *t, char *buf, size_t size, const char *what);
+void pc_transport_forget_restart(pc_transport *t); /* one that was not carried out yet */
+/* The goodbye and then the end of the sockets, one step at each tick. */
+void pc_transport_end(pc_transport *t, duet_time now);
 
 /* candidates.c */
 void pc_local_candidate(pc_transport *t, const duet_candidate *candidate);
-int pc_deliver_early_candidates(duet_pc *pc);
+void pc_deliver_early_candidates(duet_pc *pc);
+/* Hands a candidate of section `i` of the peer's description to the transport. */
+int pc_transport_take_candidate(pc_transport *t, const duet_sdp *remote, size_t i, const duet_candidate *candidate);
 
 /* build.c */
 int pc_build_offer(duet_pc *pc, bool ice_restart, duet_sdp **out);
@@ -168,8 +194,14 @@ int pc_plan_answer(duet_pc *pc, const duet_sdp *offer, pc_transport **plan);
 /* apply.c */
 /* Checks a description that is about to become the local one against what was created, and takes up its sections. */
 int pc_apply_local(duet_pc *pc, const duet_sdp *local);
+/* Whether setting this description needs data channels, and makes ready for them. */
+int pc_prepare_data(duet_pc *pc, const duet_sdp *sdp);
 /* Both sides are agreed: hands the peer's parameters to the transports. */
-int pc_apply_negotiated(duet_pc *pc, const duet_sdp *local, const duet_sdp *remote, bool local_is_offer);
+void pc_apply_negotiated(duet_pc *pc, const duet_sdp *local, const duet_sdp *remote, bool local_is_offer);
+/* Whether a description of the peer can follow what is agreed: the certificates stay (RFC 8842 section 4). */
+int pc_check_certificates(duet_pc *pc, const duet_sdp *remote);
+int pc_check_local(duet_pc *pc, const duet_sdp *local);
+
 void pc_retire_transports(duet_pc *pc);
 
 /* jsep.c */

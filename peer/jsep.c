@@ -30,9 +30,6 @@ void pc_descriptions_free(duet_pc *pc)
     description_clear(&pc->current_remote);
     description_clear(&pc->pending_local);
     description_clear(&pc->pending_remote);
-    duet_free(&pc->env, pc->last_offer);
-    duet_free(&pc->env, pc->last_answer);
-    pc->last_offer = pc->last_answer = NULL;
 }
 
 static const pc_description *latest(const pc_description *pending, const pc_description *current)
@@ -103,27 +100,8 @@ int duet_pc_can_trickle(const duet_pc *pc)
 
 /* ---- signaling state ---- */
 
-static void deliver_signaling_state(void *object, void *payload)
-{
-    duet_pc *pc = object;
-    duet_signaling_state state;
-
-    memcpy(&state, payload, sizeof(state));
-    if (pc->config.on_signaling_state)
-        pc->config.on_signaling_state(pc->config.user, pc, state);
-}
-
-static void set_signaling_state(duet_pc *pc, duet_signaling_state state, const char *cause)
-{
-    if (state == pc->signaling)
-        return;
-    duet_trace_state(&pc->env, pc->now, "peer", "signaling", duet_signaling_state_name(pc->signaling),
-                     duet_signaling_state_name(state), cause);
-    pc->signaling = state;
-    duet_events_push(&pc->events, deliver_signaling_state, NULL, &state, sizeof(state));
-}
-
-/* RFC 9429 section 3.2, figure 2: what may be set in which state, and where it leads. DUET_SIGNALING_CLOSED: nowhere. */
+/* RFC 9429 section 3.2, figure 2: what may be set in which state, and where it leads. DUET_SIGNALING_CLOSED: nowhere.
+ * An offer over one's own one is judged after that one is rolled back. */
 static duet_signaling_state next_state(duet_signaling_state state, bool is_local, duet_sdp_type type)
 {
     duet_signaling_state own_offer = is_local ? DUET_SIGNALING_HAVE_LOCAL_OFFER : DUET_SIGNALING_HAVE_REMOTE_OFFER;
@@ -136,7 +114,9 @@ static duet_signaling_state next_state(duet_signaling_state state, bool is_local
         return pranswer;
     if (type == DUET_SDP_ANSWER && (state == other_offer || state == pranswer))
         return DUET_SIGNALING_STABLE;
-    if (type == DUET_SDP_ROLLBACK && state != DUET_SIGNALING_STABLE && state != DUET_SIGNALING_CLOSED)
+    /* "there is no support for rolling back from a stable state", nor once an answer of any kind was set: W3C 4.4.1.5 */
+    if (type == DUET_SDP_ROLLBACK &&
+        (state == DUET_SIGNALING_HAVE_LOCAL_OFFER || state == DUET_SIGNALING_HAVE_REMOTE_OFFER))
         return DUET_SIGNALING_STABLE;
     return DUET_SIGNALING_CLOSED;
 }
@@ -163,15 +143,6 @@ static bool data_is_negotiated(const duet_pc *pc)
     return false;
 }
 
-static void deliver_negotiation_needed(void *object, void *payload)
-{
-    duet_pc *pc = object;
-
-    (void)payload;
-    if (pc->negotiation_needed && pc->signaling == DUET_SIGNALING_STABLE && pc->config.on_negotiation_needed)
-        pc->config.on_negotiation_needed(pc->config.user, pc);
-}
-
 void pc_update_negotiation_needed(duet_pc *pc)
 {
     if (pc->is_closed || pc->signaling != DUET_SIGNALING_STABLE)
@@ -180,17 +151,19 @@ void pc_update_negotiation_needed(duet_pc *pc)
     bool was_needed = pc->negotiation_needed;
     pc->negotiation_needed = is_needed;
     if (is_needed && !was_needed)
-        duet_events_push(&pc->events, deliver_negotiation_needed, NULL, NULL, 0);
+        pc->negotiation_unreported = true;
+    pc_report(pc);
 }
 
-static void become_stable(duet_pc *pc)
+/* W3C 4.4.1.5: "If connection.[[SignalingState]] is now stable ... clear the negotiation-needed flag ... and update" it. */
+static void become_stable(duet_pc *pc, const char *cause)
 {
     pc->stable_sections = pc->sections.count;
-    set_signaling_state(pc, DUET_SIGNALING_STABLE, "answer");
+    pc_set_signaling_state(pc, DUET_SIGNALING_STABLE, cause);
     pc_retire_transports(pc);
-    pc->negotiation_needed = false;
+    pc->negotiation_needed = pc->negotiation_unreported = false;
     pc_update_negotiation_needed(pc);
-    pc_update_states(pc, "answer");
+    pc_update_states(pc, cause);
 }
 
 /* ---- rollback: RFC 9429 section 4.1.10.2 ---- */
@@ -199,48 +172,59 @@ static void roll_back(duet_pc *pc)
 {
     while (pc->sections.count > pc->stable_sections)
         duet_array_remove(&pc->sections, pc->sections.count - 1);
+    for (size_t i = 0; i < pc->transport_count; i++)
+        pc_transport_forget_restart(pc->transports[i]);
     description_clear(&pc->pending_local);
     description_clear(&pc->pending_remote);
-    set_signaling_state(pc, DUET_SIGNALING_STABLE, "rollback");
-    pc_retire_transports(pc);
-    pc->negotiation_needed = false;
-    pc_update_negotiation_needed(pc);
-    pc_update_states(pc, "rollback");
+    become_stable(pc, "rollback");
 }
 
 /* ---- set ---- */
 
-static void answered(duet_pc *pc, bool local_is_offer)
+/* Whether every transport has other local credentials than before: then a wish for a restart is fulfilled. */
+static bool credentials_differ(const duet_sdp *before, const duet_sdp *now)
 {
-    (void)local_is_offer;
-    description_move(&pc->current_local, &pc->pending_local);
-    description_move(&pc->current_remote, &pc->pending_remote);
-    become_stable(pc);
+    duet_ice_credentials a, b;
+
+    for (size_t i = 0; before && now && i < duet_sdp_media_count(before) && i < duet_sdp_media_count(now); i++) {
+        if (duet_sdp_media_ice(before, i, &a) == DUET_OK && duet_sdp_media_ice(now, i, &b) == DUET_OK &&
+            strcmp(a.ufrag, b.ufrag) == 0)
+            return false;
+    }
+    return true;
 }
 
-/* Installs a checked description. */
+static void answered(duet_pc *pc)
+{
+    if (credentials_differ(pc->current_local.sdp, pc->pending_local.sdp))
+        pc->restart_needed = pc->ice_config_changed = false;
+    description_move(&pc->current_local, &pc->pending_local);
+    description_move(&pc->current_remote, &pc->pending_remote);
+    become_stable(pc, "answer");
+}
+
+/* Installs a checked description. What may fail comes first. */
 static int install(duet_pc *pc, bool is_local, duet_sdp_type type, duet_sdp *sdp)
 {
     bool local_is_offer = is_local == (type == DUET_SDP_OFFER);
+    duet_signaling_state next = next_state(pc->signaling, is_local, type);
 
-    if (is_local) {
-        int err = pc_apply_local(pc, sdp);
-        if (err != DUET_OK)
-            return err;
-    }
+    int err = type == DUET_SDP_OFFER ? DUET_OK : pc_prepare_data(pc, sdp);
+    if (err == DUET_OK && is_local)
+        err = pc_apply_local(pc, sdp);
+    if (err != DUET_OK)
+        return err;
     description_set(is_local ? &pc->pending_local : &pc->pending_remote, type, sdp);
     if (!is_local)
         pc_deliver_early_candidates(pc);
-    if (type == DUET_SDP_OFFER) {
-        set_signaling_state(pc, next_state(pc->signaling, is_local, type), is_local ? "local offer" : "remote offer");
-        return DUET_OK;
-    }
-    pc_apply_negotiated(pc, pc->pending_local.sdp, pc->pending_remote.sdp, local_is_offer);
+    if (type != DUET_SDP_OFFER)
+        pc_apply_negotiated(pc, pc->pending_local.sdp, pc->pending_remote.sdp, local_is_offer);
     if (type == DUET_SDP_ANSWER)
-        answered(pc, local_is_offer);
+        answered(pc);
     else
-        set_signaling_state(pc, next_state(pc->signaling, is_local, type), "provisional answer");
+        pc_set_signaling_state(pc, next, type == DUET_SDP_PRANSWER ? "provisional answer" : "offer");
     pc_update_states(pc, "description");
+    pc_wake(pc);
     return DUET_OK;
 }
 
@@ -261,8 +245,15 @@ static int check_continuity(duet_pc *pc, const duet_sdp *sdp)
     }
     for (size_t i = 0; i < pc->stable_sections; i++) {
         const pc_section *s = duet_array_at(&pc->sections, i);
-        if (s->transport && !duet_sdp_text_is(duet_sdp_media_mid(sdp, i), s->mid)) {
+        if (!s->transport)
+            continue;
+        if (!duet_sdp_text_is(duet_sdp_media_mid(sdp, i), s->mid)) {
             pc_error_set(pc, 0, 0, "m-section %zu had mid \"%s\": a section in use keeps its mid (RFC 9429, 5.2.2)", i,
+                         s->mid);
+            return DUET_ERR_MALFORMED;
+        }
+        if (duet_sdp_media_at(sdp, i)->kind != s->kind) {
+            pc_error_set(pc, 0, 0, "m-section %zu, mid \"%s\": a section in use keeps its kind (RFC 3264, 8.3.3)", i,
                          s->mid);
             return DUET_ERR_MALFORMED;
         }
@@ -281,15 +272,19 @@ static int check_mids(duet_pc *pc, const duet_sdp *sdp)
     return DUET_OK;
 }
 
-static int check_remote(duet_pc *pc, duet_sdp_type type, const duet_sdp *sdp)
+/* All that can be wrong with a description, before anything changes. */
+static int check(duet_pc *pc, bool is_local, duet_sdp_type type, const duet_sdp *sdp)
 {
-    int err = type == DUET_SDP_OFFER ? duet_sdp_check_offer(sdp, &pc->error)
-                                     : duet_sdp_check_answer(pc->pending_local.sdp, sdp, &pc->error);
+    const duet_sdp *offer = is_local ? pc->pending_remote.sdp : pc->pending_local.sdp;
+    int err =
+        type == DUET_SDP_OFFER ? duet_sdp_check_offer(sdp, &pc->error) : duet_sdp_check_answer(offer, sdp, &pc->error);
 
     if (err == DUET_OK)
         err = check_mids(pc, sdp);
     if (err == DUET_OK)
         err = check_continuity(pc, sdp);
+    if (err == DUET_OK)
+        err = is_local ? pc_check_local(pc, sdp) : pc_check_certificates(pc, sdp);
     return err;
 }
 
@@ -298,16 +293,26 @@ static int set_parsed(duet_pc *pc, bool is_local, duet_sdp_type type, const char
     duet_sdp *sdp = NULL;
     int err = parse(pc, text, &sdp);
 
-    if (err == DUET_OK && !is_local)
-        err = check_remote(pc, type, sdp);
-    else if (err == DUET_OK)
-        err = type == DUET_SDP_OFFER ? duet_sdp_check_offer(sdp, &pc->error)
-                                     : duet_sdp_check_answer(pc->pending_remote.sdp, sdp, &pc->error);
     if (err == DUET_OK)
-        err = install(pc, is_local, type, sdp);
+        err = check(pc, is_local, type, sdp);
+    if (err != DUET_OK) {
+        duet_sdp_destroy(sdp);
+        return err;
+    }
+    if (!is_local && pc->signaling == DUET_SIGNALING_HAVE_LOCAL_OFFER && type == DUET_SDP_OFFER)
+        roll_back(pc); /* both have offered, and the application gives way */
+    err = install(pc, is_local, type, sdp);
     if (err != DUET_OK)
         duet_sdp_destroy(sdp);
     return err;
+}
+
+/* W3C 4.4.1.5: an ICE restart that is due is part of every offer, until one of them is answered. */
+static bool restart_is_due(const duet_pc *pc)
+{
+    if (!pc->restart_needed && !pc->ice_config_changed)
+        return false;
+    return !pc->pending_local.sdp || !credentials_differ(pc->current_local.sdp, pc->pending_local.sdp);
 }
 
 static int create_offer(duet_pc *pc, bool ice_restart, char **text)
@@ -317,7 +322,7 @@ static int create_offer(duet_pc *pc, bool ice_restart, char **text)
     *text = NULL;
     if (pc->is_closed)
         return DUET_ERR_STATE;
-    int err = pc_build_offer(pc, ice_restart || pc->restart_needed, &sdp);
+    int err = pc_build_offer(pc, ice_restart || restart_is_due(pc), &sdp);
     if (err == DUET_OK)
         err = duet_sdp_write(sdp, text);
     duet_sdp_destroy(sdp);
@@ -354,6 +359,7 @@ static int set_local(duet_pc *pc, duet_sdp_type type, const char *text)
 {
     char *made = NULL;
 
+    memset(&pc->error, 0, sizeof(pc->error));
     if (type == DUET_SDP_NONE)
         type = implicit_type(pc);
     int err = check_state(pc, true, type);
@@ -375,18 +381,10 @@ static int set_local(duet_pc *pc, duet_sdp_type type, const char *text)
 
 static int set_remote(duet_pc *pc, duet_sdp_type type, const char *text)
 {
-    if (type == DUET_SDP_OFFER && pc->signaling == DUET_SIGNALING_HAVE_LOCAL_OFFER) {
-        /* An offer that is refused must change nothing: it is checked before the own one is rolled back. */
-        duet_sdp *sdp = NULL;
-        int err = parse(pc, text, &sdp);
-        if (err == DUET_OK)
-            err = check_remote(pc, type, sdp);
-        duet_sdp_destroy(sdp);
-        if (err != DUET_OK)
-            return err;
-        roll_back(pc);
-    }
-    int err = check_state(pc, false, type);
+    bool is_glare = type == DUET_SDP_OFFER && pc->signaling == DUET_SIGNALING_HAVE_LOCAL_OFFER;
+
+    memset(&pc->error, 0, sizeof(pc->error));
+    int err = is_glare ? DUET_OK : check_state(pc, false, type);
     if (err != DUET_OK)
         return err;
     if (type == DUET_SDP_ROLLBACK) {
@@ -394,6 +392,12 @@ static int set_remote(duet_pc *pc, duet_sdp_type type, const char *text)
         return DUET_OK;
     }
     return set_parsed(pc, false, type, text);
+}
+
+/* W3C RTCSdpType: a value from outside may be none of them. */
+static bool is_type(duet_sdp_type type)
+{
+    return type >= DUET_SDP_OFFER && type <= DUET_SDP_ROLLBACK;
 }
 
 int duet_pc_create_offer(duet_pc *pc, const duet_offer_options *options, char **sdp)
@@ -414,6 +418,8 @@ int duet_pc_create_answer(duet_pc *pc, char **sdp)
 
 int duet_pc_set_local_description(duet_pc *pc, duet_sdp_type type, const char *sdp)
 {
+    if (type != DUET_SDP_NONE && !is_type(type))
+        return DUET_ERR_INVALID;
     duet_events_enter(&pc->events);
     int err = set_local(pc, type, sdp);
     duet_events_leave(&pc->events);
@@ -422,6 +428,8 @@ int duet_pc_set_local_description(duet_pc *pc, duet_sdp_type type, const char *s
 
 int duet_pc_set_remote_description(duet_pc *pc, duet_sdp_type type, const char *sdp)
 {
+    if (!is_type(type))
+        return DUET_ERR_INVALID;
     duet_events_enter(&pc->events);
     int err = set_remote(pc, type, sdp);
     duet_events_leave(&pc->events);
@@ -430,8 +438,11 @@ int duet_pc_set_remote_description(duet_pc *pc, duet_sdp_type type, const char *
 
 void duet_pc_restart_ice(duet_pc *pc)
 {
+    if (pc->is_closed || !pc_local_sdp(pc))
+        return; /* there is nothing yet that could be replaced: W3C restartIce() */
     duet_events_enter(&pc->events);
     pc->restart_needed = true;
     pc_update_negotiation_needed(pc);
+    pc_wake(pc);
     duet_events_leave(&pc->events);
 }

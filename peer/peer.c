@@ -1,9 +1,10 @@
-/* The connection itself: creation, the states that are joined from those of its transports (W3C 4.3.3), and the
- * contract towards the driver. */
+/* The connection itself: creation, configuration, closing, and the contract towards the driver. W3C webrtc-pc 4.4. */
 #include "peer/internal.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#define MAX_MESSAGE_SIZE 262144 /* what browsers announce */
 
 /* ---- create and destroy ---- */
 
@@ -38,6 +39,30 @@ static int check_servers(duet_pc *pc)
     return pc->servers.count ? pc_transport_create(&t, pc, 0) : DUET_OK;
 }
 
+static void take_config(duet_pc *pc, const duet_pc_config *config)
+{
+    memcpy(&pc->config, config, config->size < sizeof(*config) ? config->size : sizeof(*config));
+    pc->config.env = NULL;
+    if (pc->config.max_message_size == 0)
+        pc->config.max_message_size = MAX_MESSAGE_SIZE;
+}
+
+/* Copies what the configuration points to: the pointers themselves are the caller's. */
+static int take_pointers(duet_pc *pc)
+{
+    duet_pc_config given = pc->config;
+
+    pc->config.ice_servers = NULL;
+    pc->config.nat_1to1 = NULL;
+    pc->config.certificate = NULL;
+    int err = pc_servers_copy(&pc->env, &pc->servers, given.ice_servers, given.ice_server_count);
+    if (err == DUET_OK)
+        err = pc_strings_copy(&pc->env, &pc->nat_1to1, given.nat_1to1, given.nat_1to1_count);
+    if (err == DUET_OK)
+        err = create_certificate(pc, &given);
+    return err;
+}
+
 int duet_pc_create(duet_pc **out, const duet_pc_config *config)
 {
     duet_pc_config defaults = DUET_PC_CONFIG_INIT;
@@ -45,25 +70,20 @@ int duet_pc_create(duet_pc **out, const duet_pc_config *config)
     *out = NULL;
     if (!config)
         config = &defaults;
+    if (config->size < sizeof(config->size) + sizeof(config->env))
+        return DUET_ERR_INVALID;
     duet_env env = duet_env_resolve(config->env);
     duet_pc *pc = duet_calloc(&env, sizeof(*pc));
     if (!pc)
         return DUET_ERR_NOMEM;
     pc->env = env;
-    memcpy(&pc->config, config, config->size < sizeof(*config) ? config->size : sizeof(*config));
-    pc->config.certificate = NULL;
-    if (pc->config.max_message_size == 0)
-        pc->config.max_message_size = 262144;
+    take_config(pc, config);
     pthread_mutex_init(&pc->wake_lock, NULL);
     duet_events_init(&pc->events, &pc->env, pc, finish);
     duet_array_init(&pc->servers, &pc->env, sizeof(pc_server));
     duet_array_init(&pc->sections, &pc->env, sizeof(pc_section));
     duet_array_init(&pc->early_candidates, &pc->env, sizeof(pc_early_candidate));
-    int err = pc_servers_copy(pc, config->ice_servers, config->ice_server_count);
-    if (err == DUET_OK)
-        err = pc_strings_copy(&pc->env, &pc->nat_1to1, config->nat_1to1, config->nat_1to1_count);
-    if (err == DUET_OK)
-        err = create_certificate(pc, config);
+    int err = take_pointers(pc);
     if (err == DUET_OK)
         err = create_session_id(pc);
     if (err == DUET_OK)
@@ -86,7 +106,7 @@ static void finish(void *object)
     pc_descriptions_free(pc);
     duet_array_free(&pc->sections);
     duet_array_free(&pc->early_candidates);
-    pc_servers_free(pc);
+    pc_servers_free(&pc->env, &pc->servers);
     pc_strings_free(&pc->env, pc->nat_1to1, pc->config.nat_1to1_count);
     duet_certificate_destroy(pc->certificate);
     duet_events_free(&pc->events);
@@ -101,6 +121,13 @@ void duet_pc_destroy(duet_pc *pc)
         duet_events_destroy(&pc->events);
 }
 
+/* "The RTCDataChannels will be closed abruptly and the closing procedure will not be invoked", W3C 4.4.2 close(). */
+static void silence(void *user, duet_dc *dc)
+{
+    (void)user;
+    duet_dc_set_callbacks(dc, NULL);
+}
+
 void duet_pc_close(duet_pc *pc)
 {
     if (pc->is_closed)
@@ -111,26 +138,59 @@ void duet_pc_close(duet_pc *pc)
     pc->signaling = DUET_SIGNALING_CLOSED;
     pc->state = DUET_PC_CLOSED;
     pc->ice_state = DUET_ICE_CLOSED;
-    pc_wake(pc);
+    if (pc->sctp) {
+        duet_sctp_each_channel(pc->sctp, silence, NULL);
+        duet_sctp_close(pc->sctp, pc->now);
+    }
+    pc_wake(pc); /* the rest may not be done inside the callbacks of DTLS: at the next tick */
     duet_events_leave(&pc->events);
 }
 
-int duet_pc_set_configuration(duet_pc *pc, const duet_pc_config *config)
+/* Hands the servers to the transports that there are. */
+static int apply_servers(duet_pc *pc)
 {
-    if (pc->is_closed)
-        return DUET_ERR_STATE;
-    int err = pc_servers_copy(pc, config->ice_servers, config->ice_server_count);
-    if (err != DUET_OK)
-        return err;
-    pc->config.ice_transport_policy = config->ice_transport_policy;
+    int err = DUET_OK;
+
+    if (pc->transport_count == 0)
+        return check_servers(pc);
     const duet_ice_server **servers = pc_servers_list(pc);
     if (pc->servers.count && !servers)
         return DUET_ERR_NOMEM;
     for (size_t i = 0; err == DUET_OK && i < pc->transport_count; i++)
         err = duet_ice_agent_set_servers(pc->transports[i]->ice, servers, pc->servers.count,
-                                         config->ice_transport_policy);
+                                         pc->config.ice_transport_policy);
     duet_free(&pc->env, servers);
     return err;
+}
+
+int duet_pc_set_configuration(duet_pc *pc, const duet_pc_config *config)
+{
+    duet_pc_config next = DUET_PC_CONFIG_INIT;
+    duet_array servers, before = pc->servers;
+    duet_ice_policy policy_before = pc->config.ice_transport_policy;
+
+    if (pc->is_closed)
+        return DUET_ERR_STATE;
+    memcpy(&next, config, config->size < sizeof(next) ? config->size : sizeof(next));
+    if ((next.certificate && next.certificate != pc->certificate) || next.bundle_policy != pc->config.bundle_policy)
+        return DUET_ERR_INVALID;
+    int err = pc_servers_copy(&pc->env, &servers, next.ice_servers, next.ice_server_count);
+    if (err != DUET_OK)
+        return err;
+    pc->servers = servers;
+    pc->config.ice_transport_policy = next.ice_transport_policy;
+    err = apply_servers(pc);
+    if (err != DUET_OK) {
+        pc->servers = before;
+        pc->config.ice_transport_policy = policy_before;
+        (void)apply_servers(pc);
+        pc_servers_free(&pc->env, &servers);
+        return err;
+    }
+    if (policy_before != next.ice_transport_policy || !pc_servers_equal(&before, &servers))
+        pc->ice_config_changed = true;
+    pc_servers_free(&pc->env, &before);
+    return DUET_OK;
 }
 
 /* ---- errors ---- */
@@ -151,170 +211,14 @@ const duet_sdp_error *duet_pc_error(const duet_pc *pc)
     return &pc->error;
 }
 
-/* ---- states ---- */
-
-static void deliver_connection_state(void *object, void *payload)
-{
-    duet_pc *pc = object;
-    duet_pc_state state;
-
-    memcpy(&state, payload, sizeof(state));
-    if (pc->config.on_connection_state && !pc->is_closed)
-        pc->config.on_connection_state(pc->config.user, pc, state);
-}
-
-static void deliver_ice_state(void *object, void *payload)
-{
-    duet_pc *pc = object;
-    duet_ice_state state;
-
-    memcpy(&state, payload, sizeof(state));
-    if (pc->config.on_ice_connection_state && !pc->is_closed)
-        pc->config.on_ice_connection_state(pc->config.user, pc, state);
-}
-
-static void deliver_gathering_state(void *object, void *payload)
-{
-    duet_pc *pc = object;
-    duet_ice_gathering_state state;
-
-    memcpy(&state, payload, sizeof(state));
-    if (pc->config.on_ice_gathering_state && !pc->is_closed)
-        pc->config.on_ice_gathering_state(pc->config.user, pc, state);
-}
-
-static bool is_in_use(const duet_pc *pc, const pc_transport *t)
-{
-    for (size_t i = 0; i < pc->sections.count; i++) {
-        if (((const pc_section *)duet_array_at(&pc->sections, i))->transport == t)
-            return true;
-    }
-    return false;
-}
-
-/* How many transports are in each state. */
-typedef struct census {
-    size_t total;
-    size_t ice[DUET_ICE_CLOSED + 1];
-    size_t dtls[DUET_DTLS_FAILED + 1];
-    size_t gathering[DUET_ICE_GATHERING_COMPLETE + 1];
-} census;
-
-static census count_states(const duet_pc *pc)
-{
-    census c = {0};
-
-    for (size_t i = 0; i < pc->transport_count; i++) {
-        const pc_transport *t = pc->transports[i];
-        if (t->retired || !is_in_use(pc, t))
-            continue;
-        c.total++;
-        c.ice[t->ice_state]++;
-        c.dtls[t->dtls_state]++;
-        c.gathering[t->gathering]++;
-    }
-    return c;
-}
-
-/* W3C 4.3.4 RTCIceConnectionState: the first line that fits. */
-static duet_ice_state joined_ice_state(const census *c)
-{
-    const size_t *n = c->ice;
-
-    if (n[DUET_ICE_FAILED])
-        return DUET_ICE_FAILED;
-    if (n[DUET_ICE_DISCONNECTED])
-        return DUET_ICE_DISCONNECTED;
-    if (n[DUET_ICE_NEW] + n[DUET_ICE_CLOSED] == c->total)
-        return DUET_ICE_NEW;
-    if (n[DUET_ICE_NEW] || n[DUET_ICE_CHECKING])
-        return DUET_ICE_CHECKING;
-    if (n[DUET_ICE_COMPLETED] + n[DUET_ICE_CLOSED] == c->total)
-        return DUET_ICE_COMPLETED;
-    return DUET_ICE_CONNECTED;
-}
-
-/* W3C 4.3.3 RTCPeerConnectionState. */
-static duet_pc_state joined_state(const census *c)
-{
-    const size_t *ice = c->ice, *dtls = c->dtls;
-
-    if (ice[DUET_ICE_FAILED] || dtls[DUET_DTLS_FAILED])
-        return DUET_PC_FAILED;
-    if (ice[DUET_ICE_DISCONNECTED])
-        return DUET_PC_DISCONNECTED;
-    if (ice[DUET_ICE_NEW] + ice[DUET_ICE_CLOSED] == c->total &&
-        dtls[DUET_DTLS_NEW] + dtls[DUET_DTLS_CLOSED] == c->total)
-        return DUET_PC_NEW;
-    if (ice[DUET_ICE_NEW] || ice[DUET_ICE_CHECKING] || dtls[DUET_DTLS_NEW] || dtls[DUET_DTLS_CONNECTING])
-        return DUET_PC_CONNECTING;
-    return DUET_PC_CONNECTED;
-}
-
-static duet_ice_gathering_state joined_gathering_state(const census *c)
-{
-    if (c->gathering[DUET_ICE_GATHERING])
-        return DUET_ICE_GATHERING;
-    if (c->total > 0 && c->gathering[DUET_ICE_GATHERING_COMPLETE] == c->total)
-        return DUET_ICE_GATHERING_COMPLETE;
-    return DUET_ICE_GATHERING_NEW;
-}
-
-void pc_update_states(duet_pc *pc, const char *cause)
-{
-    if (pc->is_closed)
-        return;
-    census c = count_states(pc);
-    duet_ice_gathering_state gathering = joined_gathering_state(&c);
-    duet_ice_state ice = joined_ice_state(&c);
-    duet_pc_state state = joined_state(&c);
-
-    if (gathering != pc->gathering) {
-        duet_trace_state(&pc->env, pc->now, "peer", "gathering", duet_ice_gathering_state_name(pc->gathering),
-                         duet_ice_gathering_state_name(gathering), cause);
-        pc->gathering = gathering;
-        duet_events_push(&pc->events, deliver_gathering_state, NULL, &gathering, sizeof(gathering));
-    }
-    if (ice != pc->ice_state) {
-        duet_trace_state(&pc->env, pc->now, "peer", "ice-connection", duet_ice_state_name(pc->ice_state),
-                         duet_ice_state_name(ice), cause);
-        pc->ice_state = ice;
-        duet_events_push(&pc->events, deliver_ice_state, NULL, &ice, sizeof(ice));
-    }
-    if (state != pc->state) {
-        duet_trace_state(&pc->env, pc->now, "peer", "connection", duet_pc_state_name(pc->state),
-                         duet_pc_state_name(state), cause);
-        pc->state = state;
-        duet_events_push(&pc->events, deliver_connection_state, NULL, &state, sizeof(state));
-    }
-}
-
-duet_signaling_state duet_pc_signaling_state(const duet_pc *pc)
-{
-    return pc->signaling;
-}
-
-duet_pc_state duet_pc_connection_state(const duet_pc *pc)
-{
-    return pc->state;
-}
-
-duet_ice_state duet_pc_ice_connection_state(const duet_pc *pc)
-{
-    return pc->ice_state;
-}
-
-duet_ice_gathering_state duet_pc_ice_gathering_state(const duet_pc *pc)
-{
-    return pc->gathering;
-}
-
 /* ---- data channels ---- */
 
 static int sctp_packet(void *user, const uint8_t *packet, size_t len, duet_time now)
 {
     duet_pc *pc = user;
 
+    if (!pc->sctp_transport)
+        return DUET_ERR_STATE;
     return duet_dtls_send(pc->sctp_transport->dtls, packet, len, now);
 }
 
@@ -427,8 +331,10 @@ int duet_pc_output(duet_pc *pc, duet_datagram *out, duet_time now)
 {
     for (size_t i = 0; i < pc->transport_count; i++) {
         pc_transport *t = pc->transports[i];
-        if (pc_transport_output(t, out, now) != 1)
+        if (pc_transport_output(t, out, now) != 1) {
+            t->drained = t->ended;
             continue;
+        }
         duet_trace_packet(&pc->env, now, "peer", DUET_LAYER_DATAGRAM, true, &out->path, out->data, out->len);
         out->path.socket = outer_socket(t, out->path.socket);
         pc->counters.datagrams_out++;
@@ -446,6 +352,7 @@ int duet_pc_request(duet_pc *pc, duet_request *out)
             out->id = outer_socket(t, out->id);
             return 1;
         }
+        t->released = t->retired && t->ice_state == DUET_ICE_CLOSED;
     }
     return 0;
 }
@@ -479,32 +386,20 @@ void duet_pc_path_error(duet_pc *pc, const duet_path *path, int error, duet_time
     duet_events_leave(&pc->events);
 }
 
-/* The goodbyes of a closed connection: ABORT, close_notify, and the sockets. */
-static void say_goodbye(duet_pc *pc, duet_time now)
-{
-    pc->goodbye_said = true;
-    if (pc->sctp)
-        duet_sctp_close(pc->sctp, now);
-    for (size_t i = 0; i < pc->transport_count; i++)
-        duet_dtls_close(pc->transports[i]->dtls, now);
-}
-
 static void tick(duet_pc *pc, duet_time now)
 {
-    if (pc->is_closed) {
-        if (!pc->goodbye_said)
-            say_goodbye(pc, now);
-        return;
-    }
     for (size_t i = 0; i < pc->transport_count; i++) {
         pc_transport *t = pc->transports[i];
-        if (!t->retired)
+        if (pc->is_closed || t->retired)
+            pc_transport_end(t, now);
+        else
             pc_transport_sync(t, now);
-        else if (t->ice_state != DUET_ICE_CLOSED)
-            duet_ice_agent_close(t->ice, now);
     }
+    if (pc->is_closed)
+        return;
     if (pc->sctp)
         duet_sctp_tick(pc->sctp, now);
+    pc_report(pc);
 }
 
 void duet_pc_tick(duet_pc *pc, duet_time now)
@@ -518,13 +413,14 @@ void duet_pc_tick(duet_pc *pc, duet_time now)
 
 duet_time duet_pc_deadline(const duet_pc *pc)
 {
-    if (pc->is_closed)
-        return pc->goodbye_said ? DUET_NEVER : 0;
-    duet_time first = pc->sctp ? duet_sctp_deadline(pc->sctp) : DUET_NEVER;
+    duet_time first = pc->sctp && !pc->is_closed ? duet_sctp_deadline(pc->sctp) : DUET_NEVER;
+
     for (size_t i = 0; i < pc->transport_count; i++) {
-        duet_time deadline = pc->transports[i]->retired ? DUET_NEVER : pc_transport_deadline(pc->transports[i]);
+        duet_time deadline = pc_transport_deadline(pc->transports[i]);
         first = deadline < first ? deadline : first;
     }
+    if (pc_has_unreported(pc) && pc->now + PC_RETRY_AFTER < first)
+        first = pc->now + PC_RETRY_AFTER;
     return first;
 }
 

@@ -1,5 +1,6 @@
 /* The ICE servers of a configuration, copied: W3C RTCConfiguration.iceServers. */
 #include "peer/internal.h"
+#include <string.h>
 
 void pc_strings_free(const duet_env *env, char **strings, size_t count)
 {
@@ -33,11 +34,11 @@ static void server_free(const duet_env *env, pc_server *s)
     duet_free(env, s->credential);
 }
 
-void pc_servers_free(duet_pc *pc)
+void pc_servers_free(const duet_env *env, duet_array *servers)
 {
-    for (size_t i = 0; i < pc->servers.count; i++)
-        server_free(&pc->env, duet_array_at(&pc->servers, i));
-    duet_array_free(&pc->servers);
+    for (size_t i = 0; i < servers->count; i++)
+        server_free(env, duet_array_at(servers, i));
+    duet_array_free(servers);
 }
 
 static int server_copy(const duet_env *env, pc_server *to, const duet_ice_server *from)
@@ -55,24 +56,46 @@ static int server_copy(const duet_env *env, pc_server *to, const duet_ice_server
     return DUET_OK;
 }
 
-int pc_servers_copy(duet_pc *pc, const duet_ice_server *const *servers, size_t count)
+int pc_servers_copy(const duet_env *env, duet_array *out, const duet_ice_server *const *servers, size_t count)
 {
-    duet_array old = pc->servers;
-
-    duet_array_init(&pc->servers, &pc->env, sizeof(pc_server));
+    duet_array_init(out, env, sizeof(pc_server));
     for (size_t i = 0; i < count; i++) {
-        pc_server *s = duet_array_push(&pc->servers);
-        if (!s || server_copy(&pc->env, s, servers[i]) != DUET_OK) {
-            pc_servers_free(pc);
-            pc->servers = old;
+        pc_server *s = duet_array_push(out);
+        if (!s || server_copy(env, s, servers[i]) != DUET_OK) {
+            pc_servers_free(env, out);
             return DUET_ERR_NOMEM;
         }
     }
-    duet_array kept = pc->servers;
-    pc->servers = old;
-    pc_servers_free(pc);
-    pc->servers = kept;
     return DUET_OK;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool server_equal(const duet_ice_server *a, const duet_ice_server *b)
+{
+    if (a->url_count != b->url_count || !same_text(a->username, b->username) ||
+        !same_text(a->credential, b->credential))
+        return false;
+    for (size_t i = 0; i < a->url_count; i++) {
+        if (!same_text(a->urls[i], b->urls[i]))
+            return false;
+    }
+    return true;
+}
+
+bool pc_servers_equal(const duet_array *a, const duet_array *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++) {
+        const pc_server *x = duet_array_at(a, i), *y = duet_array_at(b, i);
+        if (!server_equal(&x->server, &y->server))
+            return false;
+    }
+    return true;
 }
 
 const duet_ice_server **pc_servers_list(duet_pc *pc)

@@ -9,12 +9,6 @@
 static const duet_srtp_profile srtp_profiles[] = {DUET_SRTP_AEAD_AES_128_GCM, DUET_SRTP_AEAD_AES_256_GCM,
                                                   DUET_SRTP_AES128_CM_SHA1_80};
 
-const char *pc_transport_subject(const pc_transport *t, char *buf, size_t size, const char *what)
-{
-    snprintf(buf, size, "%s %u", what, (unsigned)t->index);
-    return buf;
-}
-
 /* ---- events of the parts ---- */
 
 static void ice_state_changed(void *user, duet_ice_state state)
@@ -49,7 +43,7 @@ static void deliver_candidate_error(void *object, void *payload)
     duet_pc *pc = object;
     const candidate_error_event *e = payload;
 
-    if (pc->config.on_ice_candidate_error)
+    if (pc->config.on_ice_candidate_error && !pc->is_closed)
         pc->config.on_ice_candidate_error(pc->config.user, pc, e->url, e->code, e->text);
 }
 
@@ -62,7 +56,7 @@ static void ice_candidate_error(void *user, const char *url, const duet_address 
     snprintf(e.url, sizeof(e.url), "%s", url);
     snprintf(e.text, sizeof(e.text), "%s", text);
     duet_log(&t->pc->env, DUET_LOG_WARN, "ice", "%s: %d %s", e.url, code, e.text);
-    duet_events_push(&t->pc->events, deliver_candidate_error, NULL, &e, sizeof(e));
+    (void)duet_events_push(&t->pc->events, deliver_candidate_error, NULL, &e, sizeof(e));
 }
 
 static void ice_selected(void *user, const duet_candidate *local, const duet_candidate *remote)
@@ -167,15 +161,28 @@ static int create_dtls(pc_transport *t)
     return duet_dtls_create(&t->dtls, &config);
 }
 
+/* The place of a transport that has gone, or a new one. */
+static bool take_place(duet_pc *pc, size_t *place)
+{
+    for (*place = 0; *place < pc->transport_count; (*place)++) {
+        pc_transport *t = pc->transports[*place];
+        if (t->released && t != pc->sctp_transport)
+            return true;
+    }
+    return *place < PC_TRANSPORT_MAX;
+}
+
 int pc_transport_create(pc_transport **out, duet_pc *pc, size_t owner)
 {
-    if (pc->transport_count == PC_TRANSPORT_MAX)
+    size_t place;
+
+    if (!take_place(pc, &place))
         return DUET_ERR_LIMIT;
     pc_transport *t = duet_calloc(&pc->env, sizeof(*t));
     if (!t)
         return DUET_ERR_NOMEM;
     t->pc = pc;
-    t->index = (uint32_t)pc->transport_count;
+    t->index = (uint32_t)place;
     t->owner = owner;
     duet_array_init(&t->candidates, &pc->env, sizeof(duet_candidate));
     int err = create_agent(t);
@@ -185,7 +192,11 @@ int pc_transport_create(pc_transport **out, duet_pc *pc, size_t owner)
         pc_transport_destroy(t);
         return err;
     }
-    pc->transports[pc->transport_count++] = t;
+    if (place < pc->transport_count)
+        pc_transport_destroy(pc->transports[place]);
+    else
+        pc->transport_count++;
+    pc->transports[place] = t;
     *out = t;
     return DUET_OK;
 }
@@ -210,9 +221,9 @@ void pc_transport_destroy(pc_transport *t)
 
 /* ---- wishes of JSEP ---- */
 
-const duet_ice_credentials *pc_transport_credentials(const pc_transport *t)
+const duet_ice_credentials *pc_transport_credentials(const pc_transport *t, bool restarts)
 {
-    return t->next.ufrag[0] ? &t->next : duet_ice_agent_local_credentials(t->ice);
+    return t->next.ufrag[0] && (restarts || t->wants_restart) ? &t->next : duet_ice_agent_local_credentials(t->ice);
 }
 
 int pc_transport_prepare_restart(pc_transport *t)
@@ -225,6 +236,16 @@ int pc_transport_prepare_restart(pc_transport *t)
     if (err == DUET_OK)
         err = duet_random_ice_chars(&t->pc->env, t->next.ufrag, 8);
     return err;
+}
+
+/* A restart that the agent has begun cannot be taken back: the old pair carries on, and the new credentials are in the
+ * next description, whoever makes it. */
+void pc_transport_forget_restart(pc_transport *t)
+{
+    if (t->wants_restart)
+        t->gathering = duet_ice_agent_gathering(t->ice);
+    t->wants_restart = false;
+    duet_wipe(&t->next, sizeof(t->next));
 }
 
 int pc_transport_add_candidate(pc_transport *t, const duet_candidate *candidate)
@@ -241,19 +262,30 @@ int pc_transport_add_candidate(pc_transport *t, const duet_candidate *candidate)
 
 static void replay_early(pc_transport *t, duet_time now)
 {
-    size_t kept = 0;
-
     for (size_t i = 0; i < t->early_count; i++) {
-        pc_early e = t->early[i];
-        if (!duet_ice_agent_validated(t->ice, &e.path)) {
-            t->early[kept++] = e;
-            continue;
-        }
-        duet_datagram in = {.path = e.path, .data = e.data, .len = e.len, .time = now};
+        duet_datagram in = {.path = t->early[i].path, .data = t->early[i].data, .len = t->early[i].len, .time = now};
         duet_dtls_input(t->dtls, &in, now);
-        duet_free(&t->pc->env, e.data);
     }
-    t->early_count = kept;
+    drop_early(t);
+}
+
+/* What found no memory is wished for again. */
+static bool is_done(pc_transport *t, int err)
+{
+    if (err == DUET_ERR_NOMEM)
+        t->short_of_memory = true;
+    return err != DUET_ERR_NOMEM;
+}
+
+static void start_sctp(pc_transport *t, duet_time now)
+{
+    duet_pc *pc = t->pc;
+
+    pc->sctp_started = true; /* before the call: its packets may be answered in the same turn */
+    int err = duet_sctp_connect(pc->sctp, t->dtls_role == DUET_DTLS_CLIENT, pc->remote_sctp_port,
+                                pc->remote_max_message, now);
+    if (!is_done(t, err) && duet_sctp_get_state(pc->sctp) == DUET_SCTP_NEW)
+        pc->sctp_started = false;
 }
 
 /* What can start as soon as ICE, DTLS and the descriptions are ready for it. */
@@ -262,15 +294,40 @@ static void start_what_is_ready(pc_transport *t, duet_time now)
     duet_pc *pc = t->pc;
 
     if (!t->dtls_started && t->routable && t->dtls_role && t->fingerprint_count > 0) {
-        t->dtls_started = duet_dtls_start(t->dtls, t->dtls_role, duet_ice_agent_rtt(t->ice), now) == DUET_OK;
+        int err = duet_dtls_start(t->dtls, t->dtls_role, duet_ice_agent_rtt(t->ice), now);
+        t->dtls_started = is_done(t, err) && err == DUET_OK;
     }
     if (t->dtls_started && t->early_count > 0)
         replay_early(t, now);
-    if (t == pc->sctp_transport && pc->sctp_agreed && !pc->sctp_started && t->dtls_state == DUET_DTLS_CONNECTED) {
-        pc->sctp_started = true; /* before the call: its packets may be answered in the same turn */
-        duet_sctp_connect(pc->sctp, t->dtls_role == DUET_DTLS_CLIENT, pc->remote_sctp_port, pc->remote_max_message,
-                          now);
+    if (t == pc->sctp_transport && pc->sctp_agreed && !pc->sctp_started && t->dtls_state == DUET_DTLS_CONNECTED)
+        start_sctp(t, now);
+}
+
+static void sync_local(pc_transport *t, duet_time now)
+{
+    if (t->wants_restart) {
+        if (!is_done(t, duet_ice_agent_restart(t->ice, t->next.ufrag[0] ? &t->next : NULL, now)))
+            return;
+        duet_wipe(&t->next, sizeof(t->next));
+        t->needs_remote = true;
+    } else if (t->wants_gathering && !is_done(t, duet_ice_agent_gather(t->ice, now))) {
+        return;
     }
+    t->wants_restart = t->wants_gathering = false;
+}
+
+static void sync_candidates(pc_transport *t, duet_time now)
+{
+    while (t->candidates.count > 0) {
+        int err = duet_ice_agent_add_remote_candidate(t->ice, duet_array_at(&t->candidates, 0), now);
+        if (!is_done(t, err))
+            return;
+        duet_array_remove(&t->candidates, 0);
+    }
+    duet_array_free(&t->candidates);
+    if (t->wants_end)
+        duet_ice_agent_end_of_remote_candidates(t->ice, now);
+    t->wants_end = false;
 }
 
 static void sync_remote(pc_transport *t, duet_time now)
@@ -278,36 +335,40 @@ static void sync_remote(pc_transport *t, duet_time now)
     if (t->has_role)
         duet_ice_agent_set_role(t->ice, t->is_controlling ? DUET_ICE_CONTROLLING : DUET_ICE_CONTROLLED);
     t->has_role = false;
-    if (t->wants_remote)
-        t->has_remote = duet_ice_agent_set_remote(t->ice, &t->remote, t->remote_is_lite, now) == DUET_OK;
-    t->wants_remote = false;
-    if (!t->has_remote)
-        return;
-    for (size_t i = 0; i < t->candidates.count; i++)
-        duet_ice_agent_add_remote_candidate(t->ice, duet_array_at(&t->candidates, i), now);
-    if (t->candidates.count > 0)
-        duet_array_free(&t->candidates);
-    if (t->wants_end)
-        duet_ice_agent_end_of_remote_candidates(t->ice, now);
-    t->wants_end = false;
+    if (t->wants_remote && !t->wants_restart) {
+        int err = duet_ice_agent_set_remote(t->ice, &t->remote, t->remote_is_lite, now);
+        if (!is_done(t, err))
+            return;
+        t->has_remote = err == DUET_OK;
+        t->wants_remote = t->needs_remote = false;
+    }
+    if (t->has_remote && !t->wants_remote)
+        sync_candidates(t, now);
 }
 
 void pc_transport_sync(pc_transport *t, duet_time now)
 {
-    if (t->wants_restart) {
-        duet_ice_agent_restart(t->ice, t->next.ufrag[0] ? &t->next : NULL, now);
-        memset(&t->next, 0, sizeof(t->next));
-    } else if (t->wants_gathering) {
-        duet_ice_agent_gather(t->ice, now);
-    }
-    t->wants_restart = t->wants_gathering = false;
+    t->short_of_memory = false;
+    sync_local(t, now);
     sync_remote(t, now);
+    /* DUET_ERR_AUTH is for a connected peer whose certificate does not fit: what is connected stays as it was. */
     if (t->wants_fingerprints)
-        duet_dtls_set_remote_fingerprints(t->dtls, t->fingerprints, t->fingerprint_count, now);
-    t->wants_fingerprints = false;
+        t->wants_fingerprints =
+            !is_done(t, duet_dtls_set_remote_fingerprints(t->dtls, t->fingerprints, t->fingerprint_count, now));
     duet_ice_agent_tick(t->ice, now);
     start_what_is_ready(t, now);
     duet_dtls_tick(t->dtls, now);
+}
+
+void pc_transport_end(pc_transport *t, duet_time now)
+{
+    if (!t->ended) {
+        t->ended = true;
+        drop_early(t);
+        duet_dtls_close(t->dtls, now);
+    } else if (t->drained && t->ice_state != DUET_ICE_CLOSED) {
+        duet_ice_agent_close(t->ice, now); /* asks the driver to close the sockets */
+    }
 }
 
 /* ---- datagrams ---- */
@@ -315,8 +376,10 @@ void pc_transport_sync(pc_transport *t, duet_time now)
 static void hold_early(pc_transport *t, const duet_datagram *in)
 {
     duet_pc *pc = t->pc;
+    uint8_t *copy = NULL;
 
-    uint8_t *copy = t->early_count < DUET_PC_EARLY_DATAGRAMS ? duet_memdup(&pc->env, in->data, in->len) : NULL;
+    if (t->early_count < DUET_PC_EARLY_DATAGRAMS && in->len <= PC_EARLY_LEN_MAX)
+        copy = duet_memdup(&pc->env, in->data, in->len);
     if (!copy) {
         pc->counters.early_dropped++;
         return;
@@ -325,7 +388,8 @@ static void hold_early(pc_transport *t, const duet_datagram *in)
     t->early[t->early_count++] = (pc_early){in->path, copy, in->len};
 }
 
-/* RFC 7983 section 7: 20 to 63 is DTLS, 128 to 191 RTP and RTCP. STUN has been taken by the agent. */
+/* RFC 7983 section 7: 20 to 63 is DTLS, 128 to 191 RTP and RTCP. STUN has been taken by the agent. An honest peer sends
+ * nothing else before one of its checks was answered, so what comes from elsewhere need not even be held. */
 static void demultiplex(pc_transport *t, duet_datagram *in, duet_time now)
 {
     duet_pc *pc = t->pc;
@@ -335,18 +399,15 @@ static void demultiplex(pc_transport *t, duet_datagram *in, duet_time now)
 
     if (!is_dtls && !is_media) {
         pc->counters.unknown++;
-        return;
-    }
-    bool validated = duet_ice_agent_validated(t->ice, &in->path);
-    if (is_dtls && validated && t->dtls_started) {
-        duet_dtls_input(t->dtls, in, now);
-    } else if (is_dtls && !t->dtls_started) {
-        hold_early(t, in);
-    } else if (!validated) {
+    } else if (!duet_ice_agent_validated(t->ice, &in->path)) {
         pc->counters.unvalidated++;
         duet_trace_discard(&pc->env, now, "peer", "datagram", in->len, "its address has not been validated");
-    } else {
+    } else if (is_media) {
         pc->counters.media_dropped++;
+    } else if (t->dtls_started) {
+        duet_dtls_input(t->dtls, in, now);
+    } else {
+        hold_early(t, in);
     }
 }
 
@@ -373,6 +434,11 @@ duet_time pc_transport_deadline(const pc_transport *t)
 {
     duet_time ice = duet_ice_agent_deadline(t->ice);
     duet_time dtls = duet_dtls_deadline(t->dtls);
+    duet_time first = ice < dtls ? ice : dtls;
 
-    return ice < dtls ? ice : dtls;
+    if (t->pc->is_closed || t->retired)
+        return !t->ended || (t->drained && t->ice_state != DUET_ICE_CLOSED) ? 0 : DUET_NEVER;
+    if (t->short_of_memory && t->pc->now + PC_RETRY_AFTER < first)
+        return t->pc->now + PC_RETRY_AFTER;
+    return first;
 }

@@ -143,7 +143,7 @@ DUET_API void duet_ice_agent_tick(duet_ice_agent *agent, duet_time now);
 DUET_API duet_time duet_ice_agent_deadline(const duet_ice_agent *agent);
 
 /** Whether a datagram of this path may be handed to DTLS or SRTP: a check on the pair succeeded in either direction
- *  with the right credentials. RFC 8445 section 12. */
+ *  with the right credentials, also one that came before the peer's. RFC 8445 section 12. */
 DUET_API bool duet_ice_agent_validated(const duet_ice_agent *agent, const duet_path *path);
 /** Sets the path of an outgoing datagram to the selected pair (or the best valid one before nomination) and wraps it for
  *  a relay inside its headroom where needed.
