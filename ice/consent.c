@@ -31,7 +31,8 @@ static void schedule(duet_ice_agent *a, duet_time now)
     uint32_t spread = 0;
 
     (void)duet_random(&a->env, &spread, sizeof(spread));
-    duet_timers_set(&a->timers, &a->consent_timer, now + INTERVAL_MIN + spread % INTERVAL_RANGE);
+    a->consent_earliest = now + INTERVAL_MIN;
+    duet_timers_set(&a->timers, &a->consent_timer, a->consent_earliest + spread % INTERVAL_RANGE);
 }
 
 /* Watches for silence and for the end of consent, as long as a check is unanswered. */
@@ -129,8 +130,12 @@ void duet_ice_heard(duet_ice_agent *a, ice_pair *pair, bool is_response, duet_ti
     a->disconnected = false;
     if (is_response)
         a->unanswered_since = DUET_NEVER;
-    if (!a->config.lite)
-        arm_watch(a);
+    if (a->config.lite)
+        return;
+    arm_watch(a);
+    /* The agent is awake for the peer: its own check may as well go now, so that an idle pair wakes up half as often. */
+    if (a->consent_timer.armed && now >= a->consent_earliest)
+        duet_timers_set(&a->timers, &a->consent_timer, now);
 }
 
 /* No valid pair is left whose consent is fresh: those that worked once are checked again. */

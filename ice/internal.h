@@ -237,6 +237,7 @@ struct duet_ice_agent {
     ice_transaction *buckets[ICE_BUCKETS];
     ice_transaction *spare;
     size_t transaction_count;
+    duet_time consent_earliest; /* when the next check may go: 0.8 × 5 s after the last one */
     duet_time unanswered_since; /* consent: first check without an answer, DUET_NEVER when there is none */
     unsigned consent_rounds;
 

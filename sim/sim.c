@@ -162,11 +162,16 @@ static void serve_dirty(duet_sim *sim)
     free_graves(sim);
 }
 
-/* Does the next thing that happens until `limit`. @return false when nothing does */
+/* Does the next thing that happens until `limit`. What arrives at the same time is handed over before anybody is driven, as
+ * a real driver reads a batch. @return false when nothing happens */
 static bool step(duet_sim *sim, duet_time limit)
 {
-    serve_dirty(sim);
     duet_time next = duet_timers_deadline(&sim->timers);
+
+    if (next > sim->now && sim->first_dirty) {
+        serve_dirty(sim);
+        return true;
+    }
     if (next == DUET_NEVER || next > limit)
         return false;
     if (next > sim->now)
