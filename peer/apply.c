@@ -177,14 +177,17 @@ static void take_remote_candidates(pc_transport *t, const duet_sdp *remote, size
 
 /* "If an SDP 'max-message-size' attribute is not present ... the default value is 64K" RFC 8841, 6.1 */
 #define MAX_MESSAGE_SIZE_DEFAULT 65536
+#define SCTP_PORT_DEFAULT        5000
 
 static void take_remote_data(duet_pc *pc, const duet_sdp *remote, size_t i, pc_transport *t)
 {
-    uint64_t size = MAX_MESSAGE_SIZE_DEFAULT;
-    uint16_t port = 5000;
+    uint64_t size;
+    uint16_t port;
 
-    duet_sdp_media_sctp_port(remote, i, &port);
-    duet_sdp_media_max_message_size(remote, i, &size);
+    if (duet_sdp_media_sctp_port(remote, i, &port) != DUET_OK)
+        port = SCTP_PORT_DEFAULT;
+    if (duet_sdp_media_max_message_size(remote, i, &size) != DUET_OK)
+        size = MAX_MESSAGE_SIZE_DEFAULT;
     pc->sctp_agreed = true;
     pc->sctp_transport = t;
     pc->remote_sctp_port = port;

@@ -115,17 +115,23 @@ static void finish(void *object)
     duet_free(&env, pc);
 }
 
-void duet_pc_destroy(duet_pc *pc)
-{
-    if (pc)
-        duet_events_destroy(&pc->events);
-}
-
 /* "The RTCDataChannels will be closed abruptly and the closing procedure will not be invoked", W3C 4.4.2 close(). */
 static void silence(void *user, duet_dc *dc)
 {
     (void)user;
     duet_dc_set_callbacks(dc, NULL);
+}
+
+void duet_pc_destroy(duet_pc *pc)
+{
+    if (!pc)
+        return;
+    if (pc->events.depth > 0) { /* inside an event it lives on until the outermost call ends, but says no more */
+        pc->is_closed = true;
+        if (pc->sctp)
+            duet_sctp_each_channel(pc->sctp, silence, NULL);
+    }
+    duet_events_destroy(&pc->events);
 }
 
 void duet_pc_close(duet_pc *pc)

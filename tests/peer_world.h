@@ -53,19 +53,25 @@ typedef struct signal_message {
 
 static inline void signal_description(side *from);
 
+/* Somebody who can still listen. */
+static inline bool side_is_there(const side *s)
+{
+    return s->pc && duet_pc_connection_state(s->pc) != DUET_PC_CLOSED;
+}
+
 static inline void signal_arrives(void *arg)
 {
     signal_message *m = arg;
     side *to = m->to;
 
-    if (to->pc && m->type != DUET_SDP_NONE) {
+    if (side_is_there(to) && m->type != DUET_SDP_NONE) {
         assert_int_equal(duet_pc_set_remote_description(to->pc, m->type, m->sdp), DUET_OK);
         if (m->type == DUET_SDP_OFFER) {
             assert_int_equal(duet_pc_set_local_description(to->pc, DUET_SDP_ANSWER, NULL), DUET_OK);
-            if (!to->world->no_trickle)
+            if (side_is_there(to) && !to->world->no_trickle)
                 signal_description(to);
         }
-    } else if (to->pc) {
+    } else if (side_is_there(to)) {
         duet_pc_candidate c = {m->candidate, m->mid, m->mline_index, NULL};
         assert_int_equal(duet_pc_add_ice_candidate(to->pc, &c), DUET_OK);
     }
