@@ -15,6 +15,9 @@
 int app_inspect(int argc, char **argv);
 int app_peer(int argc, char **argv);
 int app_perf(int argc, char **argv);
+int app_signal(int argc, char **argv);
+int app_echo(int argc, char **argv);
+int app_token(int argc, char **argv);
 
 /* ---- messages.c ---- */
 
@@ -64,6 +67,7 @@ const duet_endpoint_ops *app_impaired_ops(void);
 
 typedef struct app_connection_options {
     app_trace_options trace;
+    app_trace *shared_trace; /* of several connections: open already, and not closed with them; NULL: as `trace` says */
     app_impairment impairment;
     const char *ice_servers; /* JSON */
     bool no_loopback, no_ipv6, no_offload;
@@ -79,9 +83,9 @@ typedef struct app_connection_options {
         {"events", required_argument, NULL, 1002}, {"impair", required_argument, NULL, 1003},                          \
         {"ice-servers", required_argument, NULL, 1004}, {"no-loopback", no_argument, NULL, 1005},                      \
         {"no-ipv6", no_argument, NULL, 1006}, {"ports", required_argument, NULL, 1007},                                \
-        {"verbose", no_argument, NULL, 1008},                                                                          \
+        {"verbose", no_argument, NULL, 1008}, {"no-offload", no_argument, NULL, 1009},                                 \
     {                                                                                                                  \
-        "no-offload", no_argument, NULL, 1009                                                                          \
+        "bind", required_argument, NULL, 1010                                                                          \
     }
 extern const char app_connection_help[];
 
@@ -92,6 +96,7 @@ typedef struct app_connection {
     duet_env env; /* for everything of this connection */
     app_trace *trace;
     duet_net *net;
+    bool trace_is_shared, net_is_shared;
     duet_pc *pc;
     app_impaired *impaired;
 } app_connection;

@@ -169,9 +169,12 @@ static bool open_traces(app_connection *c, const app_connection_options *o)
     c->env.user = c;
     c->env.log = log_line;
     c->env.log_level = o->log_level ? o->log_level : DUET_LOG_WARN;
-    if (!t->pcap && !t->keylog && !t->events)
+    c->trace_is_shared = o->shared_trace != NULL;
+    c->trace = o->shared_trace;
+    if (!c->trace && !t->pcap && !t->keylog && !t->events)
         return true;
-    c->trace = app_trace_open(t);
+    if (!c->trace)
+        c->trace = app_trace_open(t);
     c->env.trace = trace_event;
     return c->trace != NULL;
 }
@@ -198,6 +201,7 @@ static int create(app_connection *c, const app_connection_options *o, duet_pc_co
     duet_net_config_init(&net_config);
     net_config.no_offload = o->no_offload;
     c->net = net;
+    c->net_is_shared = net != NULL;
     if (servers)
         err = net ? DUET_OK : duet_net_create(&c->net, &net_config);
     if (err == DUET_OK) {
@@ -229,8 +233,6 @@ int app_connection_open(app_connection *c, const app_connection_options *o, duet
     int err = create(c, o, config, net);
     if (err == DUET_OK)
         return APP_OK;
-    if (c->net == net)
-        c->net = NULL;
     app_connection_close(c);
     return err == DUET_ERR_INVALID ? APP_BAD_USAGE : APP_FAILED;
 }
@@ -246,7 +248,9 @@ void app_connection_close(app_connection *c)
     }
     app_impaired_destroy(c->impaired);
     duet_pc_destroy(c->pc);
-    duet_net_destroy(c->net);
-    app_trace_close(c->trace);
+    if (!c->net_is_shared)
+        duet_net_destroy(c->net);
+    if (!c->trace_is_shared)
+        app_trace_close(c->trace);
     memset(c, 0, sizeof(*c));
 }

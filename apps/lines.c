@@ -150,7 +150,7 @@ void app_lines_stop(app_lines *l)
 
 void app_lines_write(json_t *object)
 {
-    json_dumpf(object, stdout, JSON_COMPACT);
+    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
     fputc('\n', stdout);
     fflush(stdout);
     json_decref(object);

@@ -279,7 +279,7 @@ static void check_done(peer *p)
 static void send_message(peer *p, size_t i)
 {
     size_t size = p->sizes[i];
-    uint8_t *data = malloc(size + 1);
+    uint8_t *data = calloc(1, size + 1);
 
     if (!data) {
         finish(p, false, "out of memory");

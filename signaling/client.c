@@ -1,5 +1,5 @@
-/* The client's half of the signaling protocol: opening handshake (RFC 6455 section 4), authenticate, join_room, then offers,
- * answers and candidates both ways. */
+/* The client's half of the signaling protocol: opening handshake (RFC 6455 section 4), authenticate, join_room, then
+ * offers, answers and candidates both ways. */
 #include "signaling/client.h"
 #include "base/crypto.h"
 #include "signaling/protocol.h"

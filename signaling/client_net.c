@@ -1,4 +1,5 @@
-/* The signaling client on a loop of duet/net.h: host name, TCP connection, bytes. What they mean is client.c's business. */
+/* The signaling client on a loop of duet/net.h: host name, TCP connection, bytes. What they mean is client.c's
+ * business. */
 #include "base/memory.h"
 #include "signaling/client.h"
 #include "signaling/protocol.h"

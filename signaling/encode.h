@@ -1,4 +1,5 @@
-/* Base 64 (RFC 4648): the plain alphabet with padding for WebSocket keys, the URL-safe one without for tokens and ids. */
+/* Base 64 (RFC 4648): the plain alphabet with padding for WebSocket keys, the URL-safe one without for tokens and
+ * ids. */
 #ifndef DUET_SIGNALING_ENCODE_H
 #define DUET_SIGNALING_ENCODE_H
 
@@ -12,8 +13,8 @@
 void duet_base64_encode(duet_buffer *out, const void *data, size_t len);
 void duet_base64url_encode(duet_buffer *out, const void *data, size_t len);
 
-/* Strict: no padding, no characters of other alphabets, no left-over bits (RFC 4648 section 3.5), so that every text has
- * one value and every value one text. @return DUET_OK, DUET_ERR_MALFORMED or DUET_ERR_NOMEM */
+/* Strict: no padding, no characters of other alphabets, no left-over bits (RFC 4648 section 3.5), so that every text
+ * has one value and every value one text. @return DUET_OK, DUET_ERR_MALFORMED or DUET_ERR_NOMEM */
 int duet_base64url_decode(duet_buffer *out, const char *text, size_t len);
 
 #endif

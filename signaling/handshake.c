@@ -1,5 +1,5 @@
-/* The opening handshake of WebSocket, RFC 6455 section 4. The server's half of HTTP is libevent's; the client's is here: one
- * GET, one response without a body. */
+/* The opening handshake of WebSocket, RFC 6455 section 4. The server's half of HTTP is libevent's; the client's is
+ * here: one GET, one response without a body. */
 #include "signaling/handshake.h"
 #include "base/crypto.h"
 #include "base/text.h"

@@ -1,5 +1,5 @@
-/* The opening handshake of WebSocket (RFC 6455 section 4): the key and its answer, the client's request, and the reading of
- * the server's response. */
+/* The opening handshake of WebSocket (RFC 6455 section 4): the key and its answer, the client's request, and the
+ * reading of the server's response. */
 #ifndef DUET_SIGNALING_HANDSHAKE_H
 #define DUET_SIGNALING_HANDSHAKE_H
 

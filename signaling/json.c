@@ -1,5 +1,5 @@
-/* Strict JSON (RFC 8259) on jansson: what is refused by JSON_REJECT_DUPLICATES and by default (bad UTF-8, NUL in strings,
- * numbers out of range, more than 2048 levels) stays refused. */
+/* Strict JSON (RFC 8259) on jansson: what is refused by JSON_REJECT_DUPLICATES and by default (bad UTF-8, NUL in
+ * strings, numbers out of range, more than 2048 levels) stays refused. */
 #include "signaling/json.h"
 
 int duet_json_parse_object(json_t **out, const char *text, size_t len, const char **reason)

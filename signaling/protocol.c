@@ -1,5 +1,5 @@
-/* Messages of the signaling protocol, version 1, as JSON (RFC 8259). One table says which members each type has; reading
- * and writing both follow it. */
+/* Messages of the signaling protocol, version 1, as JSON (RFC 8259). One table says which members each type has;
+ * reading and writing both follow it. */
 #include "signaling/protocol.h"
 #include "base/text.h"
 #include <string.h>
@@ -205,7 +205,8 @@ static int read_members(duet_signal *m, const duet_env *env, duet_signal_side si
     return members & IS_SELF ? read_room_users(m, env, object) : DUET_OK;
 }
 
-/* "A request may carry an id (string, at most 64 characters)": characters, not bytes. user_left has an "id" of its own. */
+/* "A request may carry an id (string, at most 64 characters)": characters, not bytes. user_left has an "id" of its
+ * own. */
 static bool read_request_id(duet_signal *m, const json_t *object)
 {
     const char *id = duet_json_text(object, "id");

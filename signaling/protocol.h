@@ -67,13 +67,11 @@ typedef enum duet_signal_side {
     DUET_SIGNAL_FROM_SERVER,
 } duet_signal_side;
 
-/* Parses one message.
- * @param out     to be freed with duet_signal_free whatever is returned; `type` and `id` are filled as far as they could
- *                be read, so that the refusal can name its request
- * @param reason  what is wrong, static; may be NULL
- * @return DUET_OK; DUET_ERR_MALFORMED (no JSON object with a type: the peer speaks another language);
- *         DUET_ERR_UNSUPPORTED (unknown type); DUET_ERR_INVALID (members missing or of a wrong form); DUET_ERR_TOO_LARGE;
- *         DUET_ERR_NOMEM */
+/* Parses one message. @param out     to be freed with duet_signal_free whatever is returned; `type` and `id` are
+ * filled as far as they could be read, so that the refusal can name its request @param reason  what is wrong,
+ * static; may be NULL @return DUET_OK; DUET_ERR_MALFORMED (no JSON object with a type: the peer speaks another
+ * language); DUET_ERR_UNSUPPORTED (unknown type); DUET_ERR_INVALID (members missing or of a wrong form);
+ * DUET_ERR_TOO_LARGE; DUET_ERR_NOMEM */
 int duet_signal_parse(duet_signal *out, const duet_env *env, duet_signal_side side, const char *text, size_t len,
                       const char **reason);
 void duet_signal_free(duet_signal *message, const duet_env *env);

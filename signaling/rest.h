@@ -1,4 +1,5 @@
-/* The REST interface of the rooms: one request in, one response out. JSON both ways, problem details (RFC 9457) for errors. */
+/* The REST interface of the rooms: one request in, one response out. JSON both ways, problem details (RFC 9457) for
+ * errors. */
 #ifndef DUET_SIGNALING_REST_H
 #define DUET_SIGNALING_REST_H
 

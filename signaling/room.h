@@ -1,5 +1,6 @@
 /* Rooms and who sits in them: joining, leaving, and passing a message from one seat to another one of the same room.
- * The record of rooms and participants is the store's; a hub knows besides which of the seats are its own connections. */
+ * The record of rooms and participants is the store's; a hub knows besides which of the seats are its own
+ * connections. */
 #ifndef DUET_SIGNALING_ROOM_H
 #define DUET_SIGNALING_ROOM_H
 

@@ -1,5 +1,5 @@
-/* What the files of the server share: one libevent loop with an HTTP listener, the WebSocket connections that came of it,
- * and the hub with its rooms. */
+/* What the files of the server share: one libevent loop with an HTTP listener, the WebSocket connections that came
+ * of it, and the hub with its rooms. */
 #ifndef DUET_SIGNALING_SERVER_H
 #define DUET_SIGNALING_SERVER_H
 

@@ -1,10 +1,11 @@
-/* New connections until their request is there. libevent's time-outs are about silence: a client that sends one byte now
- * and then would keep a connection for ever. Here each has so long for its whole request, and there is a bound to how many
- * there are.
+/* New connections until their request is there. libevent's time-outs are about silence: a client that sends one byte
+ * now and then would keep a connection for ever. Here each has so long for its whole request, and there is a bound to
+ * how many there are.
  *
- * libevent does not tell when a connection ends before its request is complete, so a record cannot be freed at that moment.
- * Its bufferevent is touched only from a callback of its own input buffer, that is, while it lives; and it is dropped after
- * so many sweeps that the connection has certainly ended: every byte after the deadline ends it, and so does silence. */
+ * libevent does not tell when a connection ends before its request is complete, so a record cannot be freed at that
+ * moment. Its bufferevent is touched only from a callback of its own input buffer, that is, while it lives; and it
+ * is dropped after so many sweeps that the connection has certainly ended: every byte after the deadline ends it,
+ * and so does silence. */
 #include "base/memory.h"
 #include "signaling/server.h"
 #include <event2/buffer.h>

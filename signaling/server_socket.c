@@ -1,5 +1,5 @@
-/* One WebSocket connection of the server: bytes between a bufferevent, the framing of websocket.h and the state machine of
- * session.h. */
+/* One WebSocket connection of the server: bytes between a bufferevent, the framing of websocket.h and the state
+ * machine of session.h. */
 #include "signaling/server.h"
 #include "signaling/session.h"
 #include "signaling/websocket.h"

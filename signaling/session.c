@@ -1,4 +1,5 @@
-/* The state machine of one signaling connection: new, authenticated, in a room, ended. Messages are those of protocol.h. */
+/* The state machine of one signaling connection: new, authenticated, in a room, ended. Messages are those of
+ * protocol.h. */
 #include "signaling/session.h"
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The store of a single server: rooms in a hash table, participants in arrays. Names that clients choose are hashed with a
- * random key, so that nobody can aim for collisions. */
+/* The store of a single server: rooms in a hash table, participants in arrays. Names that clients choose are hashed
+ * with a random key, so that nobody can aim for collisions. */
 #include "base/crypto.h"
 #include "base/map.h"
 #include "signaling/store.h"

@@ -1,5 +1,5 @@
-/* Access tokens: JSON Web Tokens (RFC 7519) in JWS compact form (RFC 7515 section 7.1), signed with HMAC SHA-256 ("HS256",
- * RFC 7518 section 3.2). The signature is checked before anything of the claims is read. */
+/* Access tokens: JSON Web Tokens (RFC 7519) in JWS compact form (RFC 7515 section 7.1), signed with HMAC SHA-256
+ * ("HS256", RFC 7518 section 3.2). The signature is checked before anything of the claims is read. */
 #include "base/crypto.h"
 #include "base/text.h"
 #include "duet/signaling.h"

@@ -1,6 +1,6 @@
-/* WebSocket connections (RFC 6455) on wslay's event interface. Messages are collected here, not by wslay: it would take
- * the memory for a whole frame when its header arrives. Whatever wslay wants to send moves to our output at once, so that
- * a close frame cannot overtake the messages before it. */
+/* WebSocket connections (RFC 6455) on wslay's event interface. Messages are collected here, not by wslay: it would
+ * take the memory for a whole frame when its header arrives. Whatever wslay wants to send moves to our output at
+ * once, so that a close frame cannot overtake the messages before it. */
 #include "signaling/websocket.h"
 #include <errno.h>
 #include <string.h>
