@@ -1,17 +1,19 @@
 /* Statistics with the names and units of W3C webrtc-stats: times are seconds, sizes bytes. Members that begin with
  * "duet" are our own. */
+#include "base/crypto.h"
 #include "peer/internal.h"
 #include <stdio.h>
 #include <string.h>
 
 #define MEMBERS_MAX 32
-#define TEXT_MAX    (DUET_FINGERPRINT_TEXT_MAX + 64)
+#define ID_MAX      32
 
 typedef struct report {
     duet_stats_fn visit;
     void *user;
     duet_stat members[MEMBERS_MAX];
     size_t count;
+    unsigned channels; /* so far */
 } report;
 
 static duet_stat *add(report *r, const char *name)
@@ -64,7 +66,8 @@ static void emit(report *r, duet_stats_kind kind, const char *id)
 
 static void report_candidate(report *r, const duet_candidate *c, const pc_transport *t, const char *id, bool is_local)
 {
-    char ip[DUET_ADDRESS_TEXT_MAX], transport[32];
+    static const char *const tcp_types[] = {"", "active", "passive", "so"};
+    char ip[DUET_ADDRESS_TEXT_MAX], related[DUET_ADDRESS_TEXT_MAX], transport[ID_MAX];
 
     snprintf(transport, sizeof(transport), "T%u", (unsigned)t->index);
     add_text(r, "transportId", transport);
@@ -74,6 +77,14 @@ static void report_candidate(report *r, const duet_candidate *c, const pc_transp
     add_text(r, "candidateType", duet_candidate_type_name(c->type));
     add_number(r, "priority", c->priority);
     add_text(r, "foundation", c->foundation);
+    if (c->ufrag[0])
+        add_text(r, "usernameFragment", c->ufrag);
+    if (c->related.family != DUET_AF_NONE) {
+        add_text(r, "relatedAddress", duet_address_ip_text(&c->related, related, sizeof(related)));
+        add_number(r, "relatedPort", c->related.port);
+    }
+    if (c->protocol == DUET_TCP)
+        add_text(r, "tcpType", tcp_types[c->tcp_type]);
     emit(r, is_local ? DUET_STATS_LOCAL_CANDIDATE : DUET_STATS_REMOTE_CANDIDATE, id);
 }
 
@@ -84,7 +95,7 @@ static void candidate_id(char *buf, size_t size, const pc_transport *t, bool is_
 
 static void report_pair(report *r, const pc_transport *t, size_t index, const duet_ice_pair_stats *p)
 {
-    char id[32], transport[32], local[32], remote[32];
+    char id[ID_MAX], transport[ID_MAX], local[ID_MAX], remote[ID_MAX];
 
     snprintf(id, sizeof(id), "P%u-%zu", (unsigned)t->index, index);
     snprintf(transport, sizeof(transport), "T%u", (unsigned)t->index);
@@ -111,7 +122,7 @@ static void report_ice(report *r, const pc_transport *t)
 {
     const duet_candidate *c;
     duet_ice_pair_stats pair;
-    char id[32];
+    char id[ID_MAX];
 
     for (size_t i = 0; (c = duet_ice_agent_local_candidate(t->ice, i)) != NULL; i++) {
         candidate_id(id, sizeof(id), t, true, i);
@@ -155,48 +166,24 @@ static const char *srtp_cipher(const pc_transport *t)
     return NULL;
 }
 
-static bool has_remote_certificate(const pc_transport *t)
+/* "four upper case hexadecimal digits, representing the two bytes of the version" as they are on the wire */
+static const char *tls_version(const pc_transport *t)
 {
-    size_t len;
+    const char *name = duet_dtls_version(t->dtls);
 
-    return duet_dtls_remote_certificate(t->dtls, &len) != NULL;
+    if (!name[0])
+        return NULL;
+    return strcmp(name, "DTLSv1.2") == 0 ? "FEFD" : strcmp(name, "DTLSv1.3") == 0 ? "FEFC" : name;
 }
 
-static void report_transport(report *r, const pc_transport *t)
+static bool remote_fingerprint(const pc_transport *t, duet_fingerprint *out)
 {
-    duet_dtls_stats dtls;
-    duet_ice_stats ice;
-    char id[32], pair[32];
-    duet_dtls_role role = duet_dtls_get_role(t->dtls);
+    size_t len;
+    const uint8_t *der = duet_dtls_remote_certificate(t->dtls, &len);
+    duet_iov part = {der, len};
 
-    duet_dtls_get_stats(t->dtls, &dtls);
-    duet_ice_agent_get_stats(t->ice, &ice);
-    selected_pair_id(t, pair, sizeof(pair));
-    snprintf(id, sizeof(id), "T%u", (unsigned)t->index);
-    add_number(r, "bytesSent", dtls.bytes_out);
-    add_number(r, "bytesReceived", dtls.bytes_in);
-    add_number(r, "packetsSent", dtls.datagrams_out);
-    add_number(r, "packetsReceived", dtls.datagrams_in);
-    add_text(r, "iceState", duet_ice_state_name(t->ice_state));
-    add_text(r, "iceRole", duet_ice_agent_role(t->ice) == DUET_ICE_CONTROLLING ? "controlling" : "controlled");
-    add_text(r, "iceLocalUsernameFragment", duet_ice_agent_local_credentials(t->ice)->ufrag);
-    add_text(r, "dtlsState", duet_dtls_state_name(t->dtls_state));
-    add_text(r, "dtlsRole", role == DUET_DTLS_CLIENT ? "client" : role == DUET_DTLS_SERVER ? "server" : "unknown");
-    add_text(r, "tlsVersion", duet_dtls_version(t->dtls));
-    add_text(r, "dtlsCipher", duet_dtls_cipher(t->dtls));
-    if (srtp_cipher(t))
-        add_text(r, "srtpCipher", srtp_cipher(t));
-    if (pair[0])
-        add_text(r, "selectedCandidatePairId", pair);
-    add_number(r, "selectedCandidatePairChanges", ice.selected_changes);
-    add_text(r, "localCertificateId", "C-local");
-    if (has_remote_certificate(t))
-        add_text(r, "remoteCertificateId", "C-remote");
-    add_number(r, "duetIceDiscarded", ice.discarded);
-    add_number(r, "duetIceRestarts", ice.restarts);
-    add_number(r, "duetDtlsDiscarded", dtls.records_discarded);
-    add_number(r, "duetDtlsRetransmissions", dtls.retransmissions);
-    emit(r, DUET_STATS_TRANSPORT, id);
+    *out = (duet_fingerprint){.hash = DUET_HASH_SHA256, .len = DUET_SHA256_LEN};
+    return der && duet_sha256(out->value, &part, 1) == DUET_OK;
 }
 
 static void report_certificate(report *r, const char *id, const duet_fingerprint *fingerprint)
@@ -214,11 +201,60 @@ static void report_certificate(report *r, const char *id, const duet_fingerprint
     emit(r, DUET_STATS_CERTIFICATE, id);
 }
 
+static void report_transport(report *r, const pc_transport *t)
+{
+    duet_dtls_stats dtls;
+    duet_ice_stats ice;
+    char id[ID_MAX], pair[ID_MAX], remote[ID_MAX];
+    duet_dtls_role role = duet_dtls_get_role(t->dtls);
+    duet_fingerprint fingerprint;
+    bool has_remote = remote_fingerprint(t, &fingerprint);
+
+    duet_dtls_get_stats(t->dtls, &dtls);
+    duet_ice_agent_get_stats(t->ice, &ice);
+    selected_pair_id(t, pair, sizeof(pair));
+    snprintf(id, sizeof(id), "T%u", (unsigned)t->index);
+    add_number(r, "bytesSent", dtls.bytes_out);
+    add_number(r, "bytesReceived", dtls.bytes_in);
+    add_number(r, "packetsSent", dtls.datagrams_out);
+    add_number(r, "packetsReceived", dtls.datagrams_in);
+    add_text(r, "iceState", duet_ice_state_name(t->ice_state));
+    add_text(r, "iceRole", duet_ice_agent_role(t->ice) == DUET_ICE_CONTROLLING ? "controlling" : "controlled");
+    add_text(r, "iceLocalUsernameFragment", duet_ice_agent_local_credentials(t->ice)->ufrag);
+    add_text(r, "dtlsState", duet_dtls_state_name(t->dtls_state));
+    add_text(r, "dtlsRole", role == DUET_DTLS_CLIENT ? "client" : role == DUET_DTLS_SERVER ? "server" : "unknown");
+    if (tls_version(t)) {
+        add_text(r, "tlsVersion", tls_version(t));
+        add_text(r, "dtlsCipher", duet_dtls_cipher(t->dtls));
+    }
+    if (srtp_cipher(t))
+        add_text(r, "srtpCipher", srtp_cipher(t));
+    if (pair[0])
+        add_text(r, "selectedCandidatePairId", pair);
+    add_number(r, "selectedCandidatePairChanges", ice.selected_changes);
+    add_text(r, "localCertificateId", "C-local");
+    snprintf(remote, sizeof(remote), "C-remote%u", (unsigned)t->index);
+    if (has_remote)
+        add_text(r, "remoteCertificateId", remote);
+    add_number(r, "duetIceDiscarded", ice.discarded);
+    add_number(r, "duetIceRestarts", ice.restarts);
+    add_number(r, "duetDtlsDiscarded", dtls.records_discarded);
+    add_number(r, "duetDtlsRetransmissions", dtls.retransmissions);
+    emit(r, DUET_STATS_TRANSPORT, id);
+    if (has_remote)
+        report_certificate(r, remote, &fingerprint);
+}
+
 static void report_sctp(report *r, const duet_pc *pc)
 {
     duet_sctp_stats s;
+    char transport[ID_MAX] = "";
 
     duet_sctp_get_stats(pc->sctp, &s);
+    if (pc->sctp_transport)
+        snprintf(transport, sizeof(transport), "T%u", (unsigned)pc->sctp_transport->index);
+    if (transport[0])
+        add_text(r, "transportId", transport);
     add_seconds(r, "smoothedRoundTripTime", s.smoothed_round_trip_time);
     add_number(r, "congestionWindow", s.congestion_window);
     add_number(r, "receiverWindow", s.receiver_window);
@@ -237,13 +273,14 @@ static void report_channel(void *user, duet_dc *dc)
 {
     report *r = user;
     duet_dc_stats s;
-    char id[32];
+    char id[ID_MAX];
 
     duet_dc_get_stats(dc, &s);
-    snprintf(id, sizeof(id), "D%u", duet_dc_id(dc));
+    snprintf(id, sizeof(id), "D%u", r->channels++); /* its stream may not be chosen yet */
     add_text(r, "label", duet_dc_label(dc));
     add_text(r, "protocol", duet_dc_protocol(dc));
-    add_number(r, "dataChannelIdentifier", duet_dc_id(dc));
+    if (duet_dc_id(dc) != DUET_DC_AUTO_ID)
+        add_number(r, "dataChannelIdentifier", duet_dc_id(dc));
     add_text(r, "state", duet_dc_state_name(duet_dc_get_state(dc)));
     add_number(r, "messagesSent", s.messages_sent);
     add_number(r, "bytesSent", s.bytes_sent);
@@ -280,8 +317,6 @@ void duet_pc_get_stats(const duet_pc *pc, duet_stats_fn visit, void *user)
         if (t->retired)
             continue;
         report_transport(&r, t);
-        if (t->fingerprint_count > 0 && has_remote_certificate(t))
-            report_certificate(&r, "C-remote", &t->fingerprints[0]);
         report_ice(&r, t);
     }
     if (!pc->sctp)
