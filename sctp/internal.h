@@ -102,6 +102,7 @@ struct duet_sctp {
     size_t dc_count;
     unsigned resets_wanted;                  /* channels that wait for their turn to reset */
     unsigned resets_pending;                 /* … and for the answer */
+    duet_time resets_since;                  /* the first of them waits; DUET_NEVER when none does */
     uint16_t stray_resets[STRAY_RESETS_MAX]; /* streams without a channel that are to be reset */
     unsigned stray_count;
 

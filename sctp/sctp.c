@@ -19,6 +19,7 @@
 #define OUTBOX_LIMIT         4096
 /* Delayed acknowledgements are due within 200 ms of a packet, RFC 9260 section 6.2. */
 #define ACTIVE_AFTER_INPUT DUET_MS(250)
+#define RESET_PATIENCE     DUET_SECONDS(1)
 
 /* ---- turns ----------------------------------------------------------------------------------------------------- */
 
@@ -266,6 +267,7 @@ int duet_sctp_create(duet_sctp **out, const duet_sctp_config *user_config)
     s->config = config;
     s->engine = &duet_engine_usrsctp;
     s->remote_max_message = 65536;
+    s->resets_since = DUET_NEVER;
     duet_events_init(&s->events, &s->env, s, finish);
     duet_outbox_init(&s->outbox, &s->env, config.mtu, OUTBOX_LIMIT);
     int err = duet_map_init(&s->by_id, &s->env);
@@ -348,11 +350,28 @@ static bool is_busy(duet_sctp *s)
     return status.unacknowledged > 0 || status.pending > 0;
 }
 
+/* A peer on usrsctp that gets a reset while data before it is missing puts all later data aside, and looks at it again
+ * only when still more comes (RFC 6525 section 5.2.2 leaves it the choice). So a reset waits until nothing is under way;
+ * where there always is something, more does come. */
+static bool resets_may_go(duet_sctp *s)
+{
+    duet_association_status status;
+
+    if (s->resets_wanted == 0)
+        s->resets_since = DUET_NEVER;
+    else if (s->resets_since == DUET_NEVER)
+        s->resets_since = s->now;
+    if (s->resets_wanted == 0 || s->now >= s->resets_since + RESET_PATIENCE)
+        return s->resets_wanted > 0;
+    s->engine->status(s->association, &status);
+    return status.unacknowledged == 0 && status.pending == 0;
+}
+
 /* What is possible now that something came in or time has passed. */
 static void work(duet_sctp *s)
 {
     if (s->state == DUET_SCTP_CONNECTED && !s->down) {
-        if (s->resets_wanted)
+        if (resets_may_go(s))
             reset_channels(s);
         if (s->stray_count)
             reset_strays(s);
