@@ -1,16 +1,14 @@
 /* duet peer: one WebRTC peer whose signaling is JSON lines on standard input and output, so that a script can join any
  * two stacks. It runs a data channel test and says how it went. */
-#include "app.h"
+#include "line_signaling.h"
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MESSAGE_COUNT     10
 #define MESSAGES_REQUIRED 8 /* 8 and 9 are empty: some stacks lose them, so they are reported only */
 #define LOSSY_REQUIRED    6
 #define LOSSY_TIMEOUT     DUET_MS(500)
-#define CLOSE_DELAY       DUET_MS(300)
 #define RESTART_POLL      DUET_MS(50)
 #define RESTART_POLLS_MAX 100
 
@@ -29,12 +27,10 @@ typedef struct peer {
     app_connection connection;
     duet_pc *pc;
     duet_net *net;
-    app_lines *lines;
-    duet_net_timer *timeout, *closing, *lossy, *restart;
+    line_signaling signaling;
+    duet_net_timer *timeout, *lossy, *restart;
     duet_time started, connected_at;
     duet_dc *channel;
-    bool described; /* the local description has been written to standard output */
-    bool gathered;
     bool lossy_channel; /* unordered or unreliable: one message at a time */
     size_t next;        /* the message that goes out next */
     size_t sizes[MESSAGE_COUNT];
@@ -45,7 +41,7 @@ typedef struct peer {
     bool restarting, restart_message_sent, restart_answered;
     uint64_t selected_before;
     int restart_polls;
-    bool done_sent, done_received, finished;
+    bool finished;
     bool ok;
     const char *reason;
     char reason_text[256];
@@ -144,54 +140,24 @@ static void write_result(peer *p)
 
 static void fail(peer *p, const char *what, int err)
 {
-    const duet_sdp_error *e = duet_pc_error(p->pc);
-
-    if (err == DUET_ERR_MALFORMED || err == DUET_ERR_INVALID)
-        snprintf(p->reason_text, sizeof(p->reason_text), "%s: line %zu, column %zu: %s", what, e->line, e->column,
-                 e->reason);
-    else
-        snprintf(p->reason_text, sizeof(p->reason_text), "%s: %s", what, duet_strerror(err));
+    finish(p, false, line_signaling_reason(p->pc, what, err, p->reason_text, sizeof(p->reason_text)));
     app_error("%s", p->reason_text);
-    finish(p, false, p->reason_text);
 }
 
 /* ---- the end of a run ---- */
 
-static void close_now(void *arg)
-{
-    finish(arg, true, NULL);
-}
-
-static void maybe_close(peer *p)
-{
-    if (!p->done_sent || !p->done_received || p->closing)
-        return;
-    duet_net_timer_start(&p->closing, p->net, CLOSE_DELAY, close_now, p);
-}
-
-static void send_done(peer *p)
-{
-    if (p->done_sent)
-        return;
-    p->done_sent = true;
-    app_lines_write(json_pack("{s:s}", "type", "done"));
-    maybe_close(p);
-}
-
 static void timed_out(void *arg)
 {
     peer *p = arg;
-    const char *reason = !p->connected   ? "timeout: not connected"
-                         : !p->opened    ? "timeout: the data channel did not open"
-                         : !p->done_sent ? "timeout: not all echoes came back"
-                                         : "timeout: the peer did not say done";
+    const char *reason = !p->connected             ? "timeout: not connected"
+                         : !p->opened              ? "timeout: the data channel did not open"
+                         : !p->signaling.done_sent ? "timeout: not all echoes came back"
+                                                   : "timeout: the peer did not say done";
 
     finish(p, false, reason);
 }
 
 /* ---- ICE restart ---- */
-
-static void write_description(peer *p);
 
 static void find_changes(void *user, duet_stats_kind kind, const char *id, const duet_stat *members, size_t count)
 {
@@ -214,23 +180,9 @@ static uint64_t selected_changes(const peer *p)
 
 static void restart_ice(peer *p)
 {
-    duet_offer_options options = {sizeof(options), true};
-    char *sdp = NULL;
-
     p->restarting = true;
-    p->described = false;
-    p->gathered = false;
     p->selected_before = selected_changes(p);
-    int err = duet_pc_create_offer(p->pc, &options, &sdp);
-    if (err == DUET_OK)
-        err = duet_pc_set_local_description(p->pc, DUET_SDP_OFFER, sdp);
-    duet_free(&p->connection.env, sdp);
-    if (err != DUET_OK) {
-        fail(p, "restart offer", err);
-        return;
-    }
-    if (!p->options.no_trickle)
-        write_description(p);
+    line_signaling_offer(&p->signaling, true);
 }
 
 /* The message after the restart should travel on the new pair: wait for it to be selected. */
@@ -261,7 +213,7 @@ static void conditions_met(peer *p)
     if (p->options.restart && !p->restarting)
         restart_ice(p);
     else if (!p->options.restart)
-        send_done(p);
+        line_signaling_done(&p->signaling);
 }
 
 static void check_done(peer *p)
@@ -362,7 +314,7 @@ static void explain_bad_echo(const peer *p, const uint8_t *data, size_t len, boo
 static void echo_came(peer *p, const uint8_t *data, size_t len, bool is_text)
 {
     if (p->restart_message_sent && len == sizeof(restart_text) - 1 && memcmp(data, restart_text, len) == 0) {
-        send_done(p);
+        line_signaling_done(&p->signaling);
         return;
     }
     /* In order: the next one, or behind a lost empty one. On lossy channels: any that has not come yet. */
@@ -403,7 +355,7 @@ static void on_message(void *user, duet_dc *dc, const uint8_t *data, size_t len,
     if (len > p->max_sent)
         p->max_sent = (unsigned)len;
     if (p->sent >= (p->lossy_channel ? LOSSY_REQUIRED : MESSAGES_REQUIRED))
-        send_done(p);
+        line_signaling_done(&p->signaling);
 }
 
 static void on_open(void *user, duet_dc *dc)
@@ -421,7 +373,7 @@ static void on_close(void *user, duet_dc *dc)
     peer *p = user;
 
     (void)dc;
-    if (!p->done_sent && !p->finished)
+    if (!p->signaling.done_sent && !p->finished)
         finish(p, false, "the data channel closed");
 }
 
@@ -483,27 +435,12 @@ static void create_channel(peer *p)
 
 /* ---- signaling ---- */
 
-static void write_description(peer *p)
-{
-    duet_sdp_type type;
-    char *sdp = NULL;
-
-    if (p->described || duet_pc_local_description(p->pc, &type, &sdp) != DUET_OK)
-        return;
-    p->described = true;
-    app_lines_write(json_pack("{s:s,s:s}", "type", duet_sdp_type_name(type), "sdp", sdp));
-    duet_free(&p->connection.env, sdp);
-}
-
-static void on_ice_candidate(void *user, duet_pc *pc, const duet_pc_candidate *c)
+static void on_ice_candidate(void *user, duet_pc *pc, const duet_pc_candidate *candidate)
 {
     peer *p = user;
 
     (void)pc;
-    if (p->options.no_trickle)
-        return;
-    app_lines_write(json_pack("{s:s,s:s,s:s,s:i}", "type", "candidate", "candidate", c->candidate, "sdpMid",
-                              c->sdp_mid ? c->sdp_mid : "", "sdpMLineIndex", c->sdp_mline_index));
+    line_signaling_candidate(&p->signaling, candidate);
 }
 
 static void on_gathering_state(void *user, duet_pc *pc, duet_ice_gathering_state state)
@@ -511,11 +448,7 @@ static void on_gathering_state(void *user, duet_pc *pc, duet_ice_gathering_state
     peer *p = user;
 
     (void)pc;
-    if (state != DUET_ICE_GATHERING_COMPLETE)
-        return;
-    p->gathered = true;
-    if (p->options.no_trickle)
-        write_description(p);
+    line_signaling_gathering(&p->signaling, state);
 }
 
 static void on_connection_state(void *user, duet_pc *pc, duet_pc_state state)
@@ -531,78 +464,36 @@ static void on_connection_state(void *user, duet_pc *pc, duet_pc_state state)
         finish(p, false, "the connection failed");
 }
 
-static void make_offer(peer *p)
-{
-    int err = duet_pc_set_local_description(p->pc, DUET_SDP_OFFER, NULL);
-
-    if (err != DUET_OK)
-        fail(p, "offer", err);
-    else if (!p->options.no_trickle)
-        write_description(p);
-}
-
-static void take_offer(peer *p, const char *sdp)
-{
-    p->described = false;
-    int err = duet_pc_set_remote_description(p->pc, DUET_SDP_OFFER, sdp);
-    if (err == DUET_OK)
-        err = duet_pc_set_local_description(p->pc, DUET_SDP_ANSWER, NULL);
-    if (err != DUET_OK) {
-        fail(p, "offer rejected", err);
-        return;
-    }
-    if (!p->options.no_trickle || duet_pc_ice_gathering_state(p->pc) == DUET_ICE_GATHERING_COMPLETE)
-        write_description(p);
-}
-
-static void take_answer(peer *p, const char *sdp)
-{
-    int err = duet_pc_set_remote_description(p->pc, DUET_SDP_ANSWER, sdp);
-
-    if (err != DUET_OK)
-        fail(p, "answer rejected", err);
-    else if (p->restarting && !p->restart_answered) {
-        p->restart_answered = true;
-        duet_net_timer_start(&p->restart, p->net, RESTART_POLL, poll_restart, p);
-    }
-}
-
-static void take_candidate(peer *p, const json_t *line)
-{
-    const json_t *index = json_object_get(line, "sdpMLineIndex");
-    duet_pc_candidate c = {.candidate = json_string_value(json_object_get(line, "candidate")),
-                           .sdp_mid = json_string_value(json_object_get(line, "sdpMid")),
-                           .sdp_mline_index = json_is_integer(index) ? (int)json_integer_value(index) : -1,
-                           .username_fragment = json_string_value(json_object_get(line, "usernameFragment"))};
-
-    int err = duet_pc_add_ice_candidate(p->pc, &c);
-    if (err != DUET_OK) /* one bad candidate is no reason to give up the others */
-        app_error("candidate \"%s\": %s: %s", c.candidate ? c.candidate : "", duet_strerror(err),
-                  duet_pc_error(p->pc)->reason);
-}
-
-static void on_line(void *user, json_t *line)
+static void signaling_failed(void *user, const char *reason)
 {
     peer *p = user;
 
-    if (!line) {
-        finish(p, p->done_sent, p->done_sent ? NULL : "standard input ended before the test was done");
+    snprintf(p->reason_text, sizeof(p->reason_text), "%s", reason);
+    app_error("%s", p->reason_text);
+    finish(p, false, p->reason_text);
+}
+
+static void answer_taken(void *user)
+{
+    peer *p = user;
+
+    if (!p->restarting || p->restart_answered)
         return;
-    }
-    const char *type = json_string_value(json_object_get(line, "type"));
-    const char *sdp = json_string_value(json_object_get(line, "sdp"));
-    if (!type)
-        return;
-    if (strcmp(type, "offer") == 0 && sdp && !p->options.is_offer)
-        take_offer(p, sdp);
-    else if (strcmp(type, "answer") == 0 && sdp && p->options.is_offer)
-        take_answer(p, sdp);
-    else if (strcmp(type, "candidate") == 0)
-        take_candidate(p, line);
-    else if (strcmp(type, "done") == 0) {
-        p->done_received = true;
-        maybe_close(p);
-    }
+    p->restart_answered = true;
+    duet_net_timer_start(&p->restart, p->net, RESTART_POLL, poll_restart, p);
+}
+
+static void input_ended(void *user)
+{
+    peer *p = user;
+    bool done = p->signaling.done_sent;
+
+    finish(p, done, done ? NULL : "standard input ended before the test was done");
+}
+
+static void both_done(void *user)
+{
+    finish(user, true, NULL);
 }
 
 /* ---- command line ---- */
@@ -782,18 +673,23 @@ static int run(peer *p)
     p->started = duet_net_now(p->net);
     duet_net_timer_start(&p->timeout, p->net, (duet_time)(p->options.timeout * 1e6), timed_out, p);
     create_channel(p);
-    if (!p->finished && app_lines_start(&p->lines, p->net, STDIN_FILENO, on_line, p) != DUET_OK)
-        finish(p, false, "cannot read standard input");
-    if (!p->finished && p->options.is_offer)
-        make_offer(p);
+    p->signaling = (line_signaling){.connection = &p->connection,
+                                    .is_offer = p->options.is_offer,
+                                    .no_trickle = p->options.no_trickle,
+                                    .on_failed = signaling_failed,
+                                    .on_answer = answer_taken,
+                                    .on_end = input_ended,
+                                    .on_finished = both_done,
+                                    .user = p};
+    if (!p->finished)
+        line_signaling_start(&p->signaling);
     if (!p->finished)
         duet_net_run(p->net);
     write_result(p);
     duet_net_timer_cancel(p->timeout);
-    duet_net_timer_cancel(p->closing);
     duet_net_timer_cancel(p->lossy);
     duet_net_timer_cancel(p->restart);
-    app_lines_stop(p->lines);
+    line_signaling_stop(&p->signaling);
     app_connection_close(&p->connection);
     return p->exit_code;
 }

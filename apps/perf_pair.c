@@ -85,16 +85,18 @@ static int create_end(perf_end *end, const perf_pair_options *o, duet_certificat
 {
     duet_pc_config config = DUET_PC_CONFIG_INIT;
 
-    config.env = o->env;
     config.certificate = certificate;
-    duet_address_parse(&config.bind, "127.0.0.1", 0);
-    config.loopback = true;
     config.sctp_streams = o->streams;
     config.max_message_size = o->max_message_size;
     config.on_ice_candidate = ice_candidate;
     config.on_connection_state = connection_state;
     config.on_data_channel = data_channel;
     config.user = end;
+    if (o->open)
+        return o->open(o->user, end, &config);
+    config.env = o->env;
+    config.loopback = true;
+    duet_address_parse(&config.bind, "127.0.0.1", 0);
     int err = duet_pc_create(&end->pc, &config);
     return err == DUET_OK ? duet_net_add(end->pair->net, end->pc) : err;
 }
@@ -117,6 +119,7 @@ int perf_pair_start(perf_pair *pair, duet_net *net, const perf_pair_options *o)
     duet_dc *dc;
 
     pair->net = net;
+    pair->close = o->close;
     pair->offerer.pair = pair->answerer.pair = pair;
     pair->started = duet_net_now(net);
     int err = create_end(&pair->offerer, o, o->offerer);
@@ -147,16 +150,20 @@ bool perf_pair_wait(perf_pair *pair, duet_time limit)
     return !pair->failed;
 }
 
+static void end_one(perf_pair *pair, perf_end *end)
+{
+    if (pair->close)
+        pair->close(end);
+    if (pair->close || !end->pc)
+        return;
+    duet_pc_close(end->pc);
+    duet_net_remove(pair->net, end->pc);
+    duet_pc_destroy(end->pc);
+}
+
 void perf_pair_end(perf_pair *pair)
 {
-    perf_end *ends[] = {&pair->offerer, &pair->answerer};
-
-    for (size_t i = 0; i < 2; i++) {
-        if (!ends[i]->pc)
-            continue;
-        duet_pc_close(ends[i]->pc);
-        duet_net_remove(pair->net, ends[i]->pc);
-        duet_pc_destroy(ends[i]->pc);
-    }
+    end_one(pair, &pair->offerer);
+    end_one(pair, &pair->answerer);
     memset(pair, 0, sizeof(*pair));
 }

@@ -10,6 +10,7 @@ typedef struct perf_pair perf_pair;
 typedef struct perf_end {
     perf_pair *pair;
     duet_pc *pc;
+    void *owner; /* of `open` and `close` */
     duet_dc *dc;
     bool open;
 } perf_end;
@@ -24,10 +25,16 @@ struct perf_pair {
     void (*on_message)(void *user, perf_end *end, const uint8_t *data, size_t len);
     void (*on_low)(void *user, perf_end *end);
     void *user;
+    void (*close)(perf_end *end);
 };
 
 typedef struct perf_pair_options {
-    const duet_env *env;
+    const duet_env *env; /* also that of the connections that `open` makes */
+    /* Make and end the connection of an end in another way than with the defaults on 127.0.0.1; both or none. `open`
+     * sets end->pc and adds it to the loop; `close` is called for every end, whether `open` succeeded or not. */
+    int (*open)(void *user, perf_end *end, duet_pc_config *config);
+    void (*close)(perf_end *end);
+    void *user;
     duet_certificate *offerer, *answerer; /* NULL: fresh ones, whose making counts in the set-up */
     uint16_t streams;
     size_t max_message_size;
