@@ -137,11 +137,10 @@ static double per_gb(const perf_figures *f, double cpu_seconds)
     return f->bytes ? cpu_seconds / ((double)f->bytes / 1e9) : 0;
 }
 
-static double datagrams_per_call(const perf_figures *f)
+/* Of the throughput test; what the answerer of another process sends is not among them. */
+static double datagrams_per(const perf_figures *f, uint64_t count)
 {
-    uint64_t calls = f->after.send_calls - f->before.send_calls;
-
-    return calls ? (double)(f->after.datagrams_out - f->before.datagrams_out) / (double)calls : 0;
+    return count ? (double)(f->after.datagrams_out - f->before.datagrams_out) / (double)count : 0;
 }
 
 json_t *perf_result(const perf_options *o, const perf_figures *f, const perf_pinger *pinger)
@@ -165,7 +164,9 @@ json_t *perf_result(const perf_options *o, const perf_figures *f, const perf_pin
     json_object_set_new(r, "size", json_integer((json_int_t)o->size));
     json_object_set_new(r, "connections", json_integer(f->connections));
     json_object_set_new(r, "streams", json_integer(o->streams ? o->streams : 1024));
-    json_object_set_new(r, "datagrams_per_send_call", round_to(datagrams_per_call(f), 1));
+    json_object_set_new(r, "datagrams_per_message", round_to(datagrams_per(f, f->messages), 2));
+    json_object_set_new(r, "datagrams_per_send_call",
+                        round_to(datagrams_per(f, f->after.send_calls - f->before.send_calls), 1));
     return r;
 }
 
