@@ -80,6 +80,7 @@ struct duet_net {
     net_endpoint *first_dirty, *last_dirty;
     net_grave *graves;
     net_resolver *resolver;
+    char *name_servers;
     uint8_t *receive_buffer;
     atomic_bool foreign_wakes; /* some endpoint has its foreign_wake set */
     atomic_uintptr_t owner;    /* the thread of the current or last turn */

@@ -112,6 +112,7 @@ int duet_net_create(duet_net **out, const duet_net_config *config)
     net->env = env;
     if (config)
         memcpy(&net->config, config, config->size < sizeof(*config) ? config->size : sizeof(*config));
+    net->config.env = NULL;
     if (net->config.receive_buffers == 0)
         net->config.receive_buffers = 8;
     if (net->config.socket_buffer == 0)
@@ -122,6 +123,11 @@ int duet_net_create(duet_net **out, const duet_net_config *config)
     pthread_mutex_init(&net->post_lock, NULL);
     atomic_store(&net->owner, this_thread());
     int err = open_descriptors(net);
+    if (err == DUET_OK && net->config.name_servers) {
+        net->name_servers = duet_strdup(&net->env, net->config.name_servers);
+        err = net->name_servers ? DUET_OK : DUET_ERR_NOMEM;
+    }
+    net->config.name_servers = NULL;
     if (err != DUET_OK) {
         duet_net_destroy(net);
         return err;
@@ -202,6 +208,7 @@ void duet_net_destroy(duet_net *net)
     close_fd(net->epoll);
     pthread_mutex_destroy(&net->post_lock);
     duet_free(&net->env, net->receive_buffer);
+    duet_free(&net->env, net->name_servers);
     duet_env env = net->env;
     duet_free(&env, net);
 }
@@ -560,7 +567,8 @@ int duet_net_timer_start(duet_net_timer **out, duet_net *net, duet_time delay, v
     timer->net = net;
     timer->fn = fn;
     timer->arg = arg;
-    duet_timers_set(&net->timers, &timer->alarm.timer, duet_net_now(net) + delay);
+    duet_time now = duet_net_now(net);
+    duet_timers_set(&net->timers, &timer->alarm.timer, delay < DUET_NEVER - now ? now + delay : DUET_NEVER);
     if (!net->in_turn)
         arm_fd(net);
     return DUET_OK;

@@ -5,6 +5,8 @@
 
 #define SOCKETS_MAX ARES_GETSOCK_MAXNUM
 #define ADDRESS_MAX 16
+#define TRIES       2
+#define TIMEOUT     DUET_SECONDS(2)
 
 typedef struct ares_socket {
     net_source source; /* first */
@@ -83,7 +85,11 @@ static void socket_state(void *data, ares_socket_t fd, int readable, int writabl
 static int create(duet_net *net)
 {
     net_resolver *r = duet_calloc(&net->env, sizeof(*r));
-    struct ares_options options = {.sock_state_cb = socket_state, .sock_state_cb_data = r};
+    duet_time timeout = net->config.name_timeout ? net->config.name_timeout : TIMEOUT;
+    struct ares_options options = {.sock_state_cb = socket_state,
+                                   .sock_state_cb_data = r,
+                                   .tries = TRIES,
+                                   .timeout = (int)(timeout < DUET_SECONDS(60) ? timeout / 1000 : 60000)};
 
     if (!r)
         return DUET_ERR_NOMEM;
@@ -91,13 +97,19 @@ static int create(duet_net *net)
         r->sockets[i] = (ares_socket){{socket_ready, -1}, r};
     r->alarm.fire = time_passed;
     r->net = net;
-    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS ||
-        ares_init_options(&r->channel, &options, ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS) {
+    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS) {
         duet_free(&net->env, r);
         return DUET_ERR_IO;
     }
-    if (net->config.name_servers && ares_set_servers_ports_csv(r->channel, net->config.name_servers) != ARES_SUCCESS) {
+    if (ares_init_options(&r->channel, &options, ARES_OPT_SOCK_STATE_CB | ARES_OPT_TRIES | ARES_OPT_TIMEOUTMS) !=
+        ARES_SUCCESS) {
+        ares_library_cleanup();
+        duet_free(&net->env, r);
+        return DUET_ERR_IO;
+    }
+    if (net->name_servers && ares_set_servers_ports_csv(r->channel, net->name_servers) != ARES_SUCCESS) {
         ares_destroy(r->channel);
+        ares_library_cleanup();
         duet_free(&net->env, r);
         return DUET_ERR_INVALID;
     }

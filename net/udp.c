@@ -139,6 +139,19 @@ int net_udp_open(net_endpoint *ep, const duet_request *request, duet_answer *ans
     return DUET_OK;
 }
 
+/* The endpoint is pulled from again as soon as none of its sockets is full. */
+static void unblock(net_endpoint *ep)
+{
+    for (const net_socket *s = ep->sockets; s; s = s->next) {
+        if (s->waits_for_write)
+            return;
+    }
+    if (!ep->blocked)
+        return;
+    ep->blocked = false;
+    net_mark_dirty(ep);
+}
+
 void net_socket_close(net_socket *s)
 {
     duet_net *net = s->endpoint->net;
@@ -151,6 +164,7 @@ void net_socket_close(net_socket *s)
     close(s->source.fd);
     s->source.fd = -1;
     duet_free(&net->env, s->unsent);
+    unblock(s->endpoint);
     net_bury(net, &s->grave, s);
 }
 
@@ -208,7 +222,6 @@ static void deliver(net_socket *s, struct mmsghdr *m)
         .path = {.socket = s->id, .protocol = DUET_UDP, .local = s->local}, .ecn = ecn, .time = net->now};
 
     net_sockaddr_to(&in.path.remote, m->msg_hdr.msg_name);
-    in.path.remote.scope = in.path.remote.scope ? in.path.remote.scope : 0;
     if (m->msg_hdr.msg_flags & MSG_TRUNC) {
         net->stats.truncated++;
         return;
@@ -347,9 +360,17 @@ typedef struct unsent_header {
     duet_address remote;
 } unsent_header;
 
-static void keep_unsent(net_endpoint *ep, send_batch *b, size_t first)
+static void wait_for_write(net_socket *s)
 {
-    for (size_t i = first; i < b->datagram_count; i++) {
+    if (!s->waits_for_write)
+        net_source_change(s->endpoint->net, &s->source, EPOLLIN | EPOLLOUT);
+    s->waits_for_write = true;
+}
+
+static void keep_unsent(net_endpoint *ep, send_batch *b, size_t m)
+{
+    wait_for_write(b->sockets[m]);
+    for (size_t i = b->first[m]; i < b->datagram_count; i++) {
         const duet_datagram *dg = &b->datagrams[i];
         net_socket *s = socket_of(ep, dg->path.socket);
         if (!s)
@@ -362,9 +383,7 @@ static void keep_unsent(net_endpoint *ep, send_batch *b, size_t first)
         memcpy(grown + s->unsent_len + sizeof(header), dg->data, dg->len);
         s->unsent = grown;
         s->unsent_len += sizeof(header) + dg->len;
-        if (!s->waits_for_write)
-            net_source_change(ep->net, &s->source, EPOLLIN | EPOLLOUT);
-        s->waits_for_write = true;
+        wait_for_write(s);
     }
     ep->blocked = true;
     ep->net->stats.send_blocked++;
@@ -396,6 +415,13 @@ static bool is_gso_refusal(const send_batch *b, size_t m, int error)
            (error == EIO || error == EINVAL || error == ENOPROTOOPT || error == EOPNOTSUPP || error == EMSGSIZE);
 }
 
+/* Others are about one datagram (EMSGSIZE), or about nothing that lasts. */
+static bool is_path_error(int error)
+{
+    return error == ENETUNREACH || error == EHOSTUNREACH || error == ENETDOWN || error == EHOSTDOWN ||
+           error == EADDRNOTAVAIL || error == ENODEV || error == EACCES || error == EPERM || error == EAFNOSUPPORT;
+}
+
 /* @return false when a socket is full */
 static bool send_batch_out(net_endpoint *ep, send_batch *b)
 {
@@ -413,7 +439,7 @@ static bool send_batch_out(net_endpoint *ep, send_batch *b)
                 count_sent(net, b, m + (size_t)i);
             m += (size_t)n;
         } else if (errno == EAGAIN || errno == ENOBUFS) {
-            keep_unsent(ep, b, b->first[m]);
+            keep_unsent(ep, b, m);
             return false;
         } else if (is_gso_refusal(b, m, errno)) {
             net->gso = false;
@@ -421,8 +447,10 @@ static bool send_batch_out(net_endpoint *ep, send_batch *b)
             m = 0;
         } else {
             net->stats.send_errors++;
-            b->failed_path = b->datagrams[b->first[m]].path;
-            b->failed_errno = errno;
+            if (is_path_error(errno)) {
+                b->failed_path = b->datagrams[b->first[m]].path;
+                b->failed_errno = errno;
+            }
             m++;
         }
     }
@@ -483,14 +511,10 @@ static void writable_again(net_socket *s)
         return;
     duet_free(&ep->net->env, s->unsent);
     s->unsent = NULL;
+    s->unsent_len = 0;
     s->waits_for_write = false;
     net_source_change(ep->net, &s->source, EPOLLIN);
-    for (net_socket *other = ep->sockets; other; other = other->next) {
-        if (other->waits_for_write)
-            return;
-    }
-    ep->blocked = false;
-    net_mark_dirty(ep);
+    unblock(ep);
 }
 
 static void socket_ready(net_source *source, uint32_t events)

@@ -51,6 +51,11 @@ void duet_sim_destroy(duet_sim *sim)
         return;
     while (sim->endpoints)
         duet_sim_detach(sim, sim->endpoints->object);
+    while (sim->first_dirty) { /* dead ones that were never served again */
+        sim_endpoint *ep = sim->first_dirty;
+        sim->first_dirty = ep->next_dirty;
+        duet_free(&sim->env, ep);
+    }
     free_graves(sim);
     while (sim->timers.root) { /* only packets and calls are left, each one block */
         duet_timer *t = sim->timers.root;

@@ -23,19 +23,22 @@ typedef struct duet_net_config {
     bool no_batch;            /**< one system call per datagram (for comparison and for odd kernels) */
     size_t receive_buffers;   /**< 64 KiB each; 0 is 8 */
     int socket_buffer;        /**< SO_SNDBUF and SO_RCVBUF in bytes; 0 is 2 MiB, the kernel may grant less */
-    const char *name_servers; /**< for look-ups, "127.0.0.1:5353,…"; NULL: as the system is configured */
+    const char *name_servers; /**< for look-ups, "127.0.0.1:5353,…", copied; NULL: as the system is configured */
+    duet_time name_timeout; /**< of the first try of a look-up; there are two, the second takes twice as long. 0: 2 s */
 } duet_net_config;
 
 DUET_API void duet_net_config_init(duet_net_config *config);
 
 /** @param config  NULL for the defaults. @return DUET_OK, DUET_ERR_NOMEM, DUET_ERR_IO (errno tells) */
 DUET_API int duet_net_create(duet_net **out, const duet_net_config *config);
-/** Closes all sockets; attached endpoints are forgotten, not destroyed. Not legal inside a callback of the loop. */
+/** Closes all sockets; attached endpoints are forgotten, not destroyed; posted functions that have not run never do.
+ *  Timers and watches must have been cancelled and stopped. Not legal inside a callback of the loop. NULL is fine. */
 DUET_API void duet_net_destroy(duet_net *net);
 
 /** Drives a peer connection until duet_net_remove. Legal in callbacks. */
 DUET_API int duet_net_add(duet_net *net, struct duet_pc *pc);
-/** Sends what waits in the connection's output, closes its sockets and forgets it. Call it before duet_pc_destroy. */
+/** Sends what waits in the connection's output, closes its sockets and forgets it. Call it before duet_pc_destroy; both
+ *  are legal in callbacks, also in those of this connection. One that is not attached is ignored. */
 DUET_API void duet_net_remove(duet_net *net, struct duet_pc *pc);
 /** The same for any endpoint. `ops` must outlive it. */
 DUET_API int duet_net_attach(duet_net *net, const duet_endpoint_ops *ops, void *object);
@@ -57,7 +60,8 @@ DUET_API int duet_net_fd(duet_net *net);
  *  @return DUET_OK or DUET_ERR_NOMEM */
 DUET_API int duet_net_post(duet_net *net, void (*fn)(void *arg), void *arg);
 
-/** Calls `fn` once after `delay` microseconds; free the handle with duet_net_timer_cancel, before or after. */
+/** Calls `fn` once after `delay` microseconds (DUET_NEVER: never); free the handle with duet_net_timer_cancel, before,
+ *  in or after the call. */
 DUET_API int duet_net_timer_start(duet_net_timer **out, duet_net *net, duet_time delay, void (*fn)(void *arg),
                                   void *arg);
 DUET_API void duet_net_timer_cancel(duet_net_timer *timer); /**< NULL is fine */
