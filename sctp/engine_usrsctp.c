@@ -96,9 +96,9 @@ static void on_output(void *object, uint8_t *packet, size_t len, bool is_owner)
 
     if (len < COMMON_HEADER)
         return;
-    a->packets_out++;
     write_checksum(packet, len);
     if (is_owner) {
+        a->packets_out++; /* the owner's alone: others may run its timers beside it */
         a->callbacks.packet(a->callbacks.user, packet, len);
         return;
     }
