@@ -88,11 +88,41 @@ static void be16(uint8_t *at, size_t v)
     at[1] = (uint8_t)v;
 }
 
-static size_t make_headers(uint8_t *h, const duet_address *from, const duet_address *to, size_t len)
+/* Adds 16-bit words to a ones' complement sum (RFC 1071). */
+static uint32_t add_words(uint32_t sum, const uint8_t *data, size_t len)
 {
+    for (size_t i = 0; i + 1 < len; i += 2)
+        sum += (uint32_t)(data[i] << 8 | data[i + 1]);
+    return len % 2 ? sum + (uint32_t)(data[len - 1] << 8) : sum;
+}
+
+static uint16_t fold(uint32_t sum)
+{
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)~sum;
+}
+
+/* Over the pseudo-header too; 0 would mean that there is none, which IPv6 does not allow (RFC 8200, 8.1). */
+static uint16_t udp_checksum(const uint8_t *addresses, size_t addresses_len, const uint8_t *udp, const uint8_t *data,
+                             size_t len)
+{
+    uint32_t sum = 17 + (uint32_t)(len + 8);
+
+    sum = add_words(sum, addresses, addresses_len);
+    sum = add_words(sum, udp, 8);
+    uint16_t checksum = fold(add_words(sum, data, len));
+    return checksum ? checksum : 0xffff;
+}
+
+static size_t make_headers(uint8_t *h, const duet_address *from, const duet_address *to, const uint8_t *data,
+                           size_t len)
+{
+    bool is_ipv6 = from->family == DUET_AF_INET6;
+    size_t ip_len = is_ipv6 ? 40 : 20, addresses_at = is_ipv6 ? 8 : 12;
+
     memset(h, 0, 48);
-    size_t ip_len = from->family == DUET_AF_INET6 ? 40 : 20;
-    if (ip_len == 40) {
+    if (is_ipv6) {
         h[0] = 0x60;
         be16(h + 4, len + 8);
         h[6] = 17;
@@ -107,16 +137,12 @@ static size_t make_headers(uint8_t *h, const duet_address *from, const duet_addr
         h[9] = 17;
         memcpy(h + 12, from->ip, 4);
         memcpy(h + 16, to->ip, 4);
-        uint32_t sum = 0;
-        for (size_t i = 0; i < 20; i += 2)
-            sum += (uint32_t)(h[i] << 8 | h[i + 1]);
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = (sum & 0xffff) + (sum >> 16);
-        be16(h + 10, (uint16_t)~sum);
+        be16(h + 10, fold(add_words(0, h, 20)));
     }
     be16(h + ip_len, from->port);
     be16(h + ip_len + 2, to->port);
-    be16(h + ip_len + 4, len + 8); /* checksum 0: not computed */
+    be16(h + ip_len + 4, len + 8);
+    be16(h + ip_len + 6, udp_checksum(h + addresses_at, ip_len - addresses_at, h + ip_len, data, len));
     return ip_len + 8;
 }
 
@@ -126,7 +152,7 @@ void pcapng_datagram(FILE *f, duet_time time, const duet_path *path, bool outgoi
     const duet_address *from = outgoing ? &path->local : &path->remote;
     const duet_address *to = outgoing ? &path->remote : &path->local;
 
-    put_packet(f, PCAPNG_IP, time, outgoing, head, make_headers(head, from, to, len), data, len);
+    put_packet(f, PCAPNG_IP, time, outgoing, head, make_headers(head, from, to, data, len), data, len);
 }
 
 void pcapng_sctp(FILE *f, duet_time time, bool outgoing, const uint8_t *data, size_t len)
