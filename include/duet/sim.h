@@ -101,7 +101,9 @@ DUET_API void duet_sim_get_stats(const duet_sim *sim, duet_sim_stats *out);
 /* ---- determinism of the dependencies: only in programs that link duet::determinism --------------------------------- */
 
 /** Makes OpenSSL's and usrsctp's randomness and usrsctp's clock follow the world: with this, whole peer connections are
- *  repeatable. One world at a time per process. Overrides the process's gettimeofday() and usrsctp's read_random(). */
+ *  repeatable. Without it usrsctp measures real time, in which nothing passes here: on a link that loses packets it then
+ *  does not send again. One world at a time per process; begin before the first connection is made and end when the last
+ *  one is destroyed. Overrides the process's gettimeofday() and usrsctp's read_random(). */
 DUET_API void duet_determinism_begin(duet_sim *sim, uint64_t seed);
 DUET_API void duet_determinism_end(void);
 
