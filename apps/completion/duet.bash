@@ -1,0 +1,77 @@
+# Completion of duet for bash. Install as duet in the completions folder of bash-completion, or source it.
+
+_duet_connection_options="--ice-servers --ports --bind --no-loopback --no-ipv6 --no-offload --impair --pcap --keylog --events --verbose"
+
+# The options of a command.
+_duet_options()
+{
+    case $1 in
+        inspect) echo "--format --roundtrip --compact --password --key --help" ;;
+        peer) echo "--data --chan --no-trickle --restart --setup --timeout --name --help $_duet_connection_options" ;;
+        perf)
+            echo "--local --size --seconds --ping-seconds --connections --streams --fresh-certificates --json --help" \
+                "$_duet_connection_options"
+            ;;
+        echo)
+            echo "--signaling --room --token --peer --message --size --count --channel --timeout --once --quiet --json --help" \
+                "$_duet_connection_options"
+            ;;
+        signal) echo "--dev --listen --secret --ice-servers --web --help" ;;
+        token) echo "--secret --sub --perm --room --role --ttl --help" ;;
+        *) echo "--help --version" ;;
+    esac
+}
+
+# What follows a command besides its options.
+_duet_words()
+{
+    case $1 in
+        inspect) echo "sdp candidate stun sctp dcep dtls pcap" ;;
+        peer | perf) echo "offer answer" ;;
+        echo) echo "serve call" ;;
+    esac
+}
+
+# The values of an option: words to choose from, "file", "folder", or "other" for what only its user knows.
+_duet_values()
+{
+    case $2 in
+        --pcap | --keylog | --events | --secret) echo "file" ;;
+        --web) echo "folder" ;;
+        --format) echo "auto raw hex base64 pcap" ;;
+        --setup) echo "active passive" ;;
+        --perm) echo "create join moderate" ;;
+        --key) [ "$1" = inspect ] && echo "other" ;;
+        --ice-servers | --ports | --bind | --impair | --password | --chan | --timeout | --name | --size | --seconds | --ping-seconds | \
+            --connections | --streams | --signaling | --room | --token | --peer | --message | --count | --channel | --listen | --sub | \
+            --role | --ttl) echo "other" ;;
+    esac
+}
+
+_duet()
+{
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
+    local values
+
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        COMPREPLY=($(compgen -W "inspect peer perf echo signal token $(_duet_options)" -- "$current"))
+        return
+    fi
+    values=$(_duet_values "$command" "$previous")
+    case $values in
+        file) COMPREPLY=($(compgen -f -- "$current")) ;;
+        folder) COMPREPLY=($(compgen -d -- "$current")) ;;
+        other) ;;
+        ?*) COMPREPLY=($(compgen -W "$values" -- "$current")) ;;
+        *)
+            if [ "$COMP_CWORD" -eq 2 ] || [[ $current == -* ]]; then
+                COMPREPLY=($(compgen -W "$(_duet_words "$command") $(_duet_options "$command")" -- "$current"))
+            else
+                COMPREPLY=($(compgen -W "$(_duet_words "$command")" -f -- "$current"))
+            fi
+            ;;
+    esac
+}
+
+complete -o filenames -F _duet duet
