@@ -308,7 +308,7 @@ bool duet_ice_can_pair(const duet_ice_agent *a, const ice_local *local, const ic
 int duet_ice_pair_form(duet_ice_agent *a, ice_local *local, ice_remote *remote, duet_time now);
 int duet_ice_pairs_form_all(duet_ice_agent *a, duet_time now);
 ice_pair *duet_ice_pair_add(duet_ice_agent *a, ice_local *local, ice_remote *remote);
-ice_pair *duet_ice_pair_find(const duet_ice_agent *a, const duet_path *path); /* the previous one too */
+ice_pair *duet_ice_pair_find(const duet_ice_agent *a, const duet_path *path);     /* the previous one too */
 ice_pair *duet_ice_pair_previous(const duet_ice_agent *a, const duet_path *path); /* it has this path, or NULL */
 void duet_ice_pair_set_state(duet_ice_agent *a, ice_pair *pair, duet_ice_pair_state state, duet_time now);
 void duet_ice_pair_remove(duet_ice_agent *a, ice_pair *pair);

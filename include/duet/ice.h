@@ -59,7 +59,7 @@ typedef struct duet_ice_config {
     duet_interface_filter interface_filter; /**< NULL: all */
     const char *const *nat_1to1;            /**< public IP addresses announced as host instead of private ones */
     size_t nat_1to1_count;
-/** Ta, RFC 8445 section 14.2: the distance of new checks and queries; 0 is 20 ms (5 ms on loopback only). Triggered
+    /** Ta, RFC 8445 section 14.2: the distance of new checks and queries; 0 is 20 ms (5 ms on loopback only). Triggered
      *  checks and nominations may run ahead by five, which the following ones make good. */
     duet_time pacing;
     duet_time disconnected_timeout; /**< silence until DISCONNECTED; 0 is 5 s */

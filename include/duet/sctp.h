@@ -130,9 +130,9 @@ DUET_API duet_sctp_state duet_sctp_get_state(const duet_sctp *sctp);
 
 typedef struct duet_sctp_stats {
     uint64_t packets_in, packets_out, bytes_in, bytes_out;
-    uint64_t discarded; /**< bad checksum, ill-formed chunks, wrong ports or tags */
-    uint64_t dcep_errors;      /**< ill-formed DCEP, ids in conflict, messages on streams without a channel */
-    uint64_t oversized;        /**< messages beyond max_message_size; their channels were closed */
+    uint64_t discarded;   /**< bad checksum, ill-formed chunks, wrong ports or tags */
+    uint64_t dcep_errors; /**< ill-formed DCEP, ids in conflict, messages on streams without a channel */
+    uint64_t oversized;   /**< messages beyond max_message_size; their channels were closed */
     uint64_t sink_refused;
     duet_time smoothed_round_trip_time;
     uint32_t congestion_window, receiver_window, mtu, unacknowledged;
