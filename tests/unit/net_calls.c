@@ -47,9 +47,10 @@ EXPORTED ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
     return refuse() ? -1 : real(fd, msg, flags);
 }
 
-EXPORTED ssize_t sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+/* glibc declares the address as a union of its kinds, which gcc compares strictly. */
+EXPORTED ssize_t sendto(int fd, const void *data, size_t len, int flags, __CONST_SOCKADDR_ARG to, socklen_t to_len)
 {
-    static ssize_t (*real)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
+    static ssize_t (*real)(int, const void *, size_t, int, __CONST_SOCKADDR_ARG, socklen_t);
 
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "sendto");
