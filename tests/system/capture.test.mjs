@@ -1,10 +1,9 @@
 // --pcap, --keylog and --events of commands that connect, read by tshark and by duet inspect. Run inside in_netns.sh.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { before, after, test } from 'node:test';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
 import { command, match } from '../interop/matchmaker.mjs';
 import { duet, root, run, tool } from './tool.mjs';
 
