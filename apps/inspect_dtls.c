@@ -259,6 +259,8 @@ int inspect_dtls(const uint8_t *data, size_t len, json_t *out, inspect_error *er
     c.section = "RFC 9147, 4.1";
     if (len == 0)
         return inspect_fail(&c, 0, "the datagram is empty");
+    if (len > INSPECT_DATAGRAM_MAX)
+        return inspect_fail(&c, INSPECT_DATAGRAM_MAX, "%zu bytes are more than a datagram can hold", len);
     while (err == DUET_OK && inspect_left(&c) > 0) {
         uint8_t first = duet_peek_u8(&c.r, 0);
         json_t *record = json_object();

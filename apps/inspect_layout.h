@@ -4,6 +4,9 @@
 
 #include "inspect.h"
 
+/* No datagram is longer, so the model of one is bounded too. */
+#define INSPECT_DATAGRAM_MAX 65535
+
 /* A reader that knows where it is in the whole input, and what it reads, for errors. */
 typedef struct inspect_cursor {
     duet_reader r;

@@ -44,6 +44,8 @@ int inspect_sctp(const uint8_t *data, size_t len, json_t *out, inspect_error *er
 
     c.what = "common header";
     c.section = "RFC 9260, 3.1";
+    if (len > INSPECT_DATAGRAM_MAX)
+        return inspect_fail(&c, INSPECT_DATAGRAM_MAX, "%zu bytes are more than a datagram can hold", len);
     int err = inspect_fields_decode(&c, header_fields, out);
     if (err != DUET_OK)
         return err;

@@ -211,6 +211,11 @@ test('bad SCTP is refused with offset and reason', () => {
   assert.match(refusal('sctp', Buffer.alloc(5), ...raw), /offset 4: common header ends before its verificationTag/);
 });
 
+test('what no datagram can hold is not taken for one', () => {
+  for (const kind of ['sctp', 'dtls']) assert.match(refusal(kind, Buffer.alloc(65536, 0x14), ...raw), /offset 65535: 65536 bytes are more than a datagram can hold/);
+  assert.match(refusal('stun', Buffer.alloc(65600), ...raw), /offset 4: the magic cookie/);
+});
+
 test('DCEP messages are told, and bad ones refused', () => {
   assert.deepEqual(model('dcep', '02'), { message: 'DATA_CHANNEL_ACK', messageType: 2, roundtrip: true });
   assert.equal(model('dcep', dcepOpen('a', 'b', { type: 2, reliability: 300 })).maxPacketLifeTime, 300);
