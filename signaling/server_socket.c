@@ -6,7 +6,8 @@
 #include <event2/buffer.h>
 #include <string.h>
 
-#define OUTPUT_HIGH   65536 /* bytes on their way to the kernel; more waits in the session's bounded queue */
+#define GIVE_UP_AFTER DUET_SECONDS(5) /* from the end of session or websocket: who does not read hears no goodbye */
+#define OUTPUT_HIGH   65536           /* bytes on their way to the kernel; more waits in the session's bounded queue */
 #define INPUT_AT_ONCE 65536
 
 struct server_socket {
@@ -17,6 +18,7 @@ struct server_socket {
     struct event *timer;
     duet_websocket *ws;
     duet_session *session;
+    duet_time give_up; /* DUET_NEVER as long as the session goes on */
     bool busy, closing;
 };
 
@@ -107,6 +109,7 @@ static void set_timer(server_socket *s, duet_time now)
 {
     duet_time ws = duet_websocket_deadline(s->ws), session = duet_session_deadline(s->session);
     duet_time deadline = ws < session ? ws : session;
+    deadline = deadline < s->give_up ? deadline : s->give_up;
     duet_time left = deadline > now ? deadline - now : 0;
     struct timeval tv = {.tv_sec = (time_t)(left / 1000000u), .tv_usec = (suseconds_t)(left % 1000000u)};
 
@@ -129,8 +132,11 @@ static void drive(server_socket *s)
     close_if_ended(s, now);
     write_bytes(s);
     s->busy = false;
+    bool done = duet_websocket_is_done(s->ws);
+    if ((done || duet_session_is_over(s->session)) && s->give_up == DUET_NEVER)
+        s->give_up = now + GIVE_UP_AFTER;
     bool drained = evbuffer_get_length(bufferevent_get_output(s->bev)) == 0 && duet_websocket_output(s->ws, &data) == 0;
-    if (duet_websocket_is_done(s->ws) && (drained || now >= duet_websocket_deadline(s->ws))) {
+    if (now >= s->give_up || (done && drained)) {
         server_socket_free(s, left_reason(s));
         return;
     }
@@ -234,6 +240,7 @@ int server_socket_open(duet_signaling_server *server, struct evhttp_connection *
     if (!s)
         return DUET_ERR_NOMEM;
     s->server = server;
+    s->give_up = DUET_NEVER;
     s->connection = connection;
     s->bev = evhttp_connection_get_bufferevent(connection);
     int err = make_parts(s);

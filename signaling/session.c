@@ -88,6 +88,11 @@ void duet_session_end(duet_session *s, unsigned code, const char *reason, const 
         s->config.on_wake(s->config.user);
 }
 
+bool duet_session_is_over(const duet_session *s)
+{
+    return s->ended;
+}
+
 unsigned duet_session_close_code(const duet_session *s, const char **reason)
 {
     *reason = s->close_reason ? s->close_reason : "";

@@ -37,6 +37,8 @@ void duet_session_bad_input(duet_session *s, bool too_large);
 int duet_session_output(duet_session *s, const char **text, size_t *len);
 /* Once it wants to end and its output is drained: the WebSocket close code, and why. 0 as long as it goes on. */
 unsigned duet_session_close_code(const duet_session *s, const char **reason);
+/* It takes no more input, though its output may not be drained yet. */
+bool duet_session_is_over(const duet_session *s);
 /* Ends it: drain of the server, a broken connection. */
 void duet_session_end(duet_session *s, unsigned code, const char *reason, const char *left_reason);
 

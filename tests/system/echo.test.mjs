@@ -1,0 +1,235 @@
+// duet echo: with itself and with a browser through the room server, and with aiortc's echo pair over its sockets.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { duet, here, launchChromium, sleep, start, startServer, within } from './common.mjs';
+
+// Nothing leaves this machine: in a namespace of our own any interface will do, otherwise loopback only.
+const local = process.env.DUET_NETNS ? [] : ['--bind', '127.0.0.1'];
+const aloneInNetwork = { skip: process.env.DUET_NETNS ? false : 'only in a network namespace: it talks to the network' };
+
+let server;
+before(async () => { server = await startServer(); });
+after(async () => { assert.equal(await server.stop(), 0, server.child.text); });
+
+const room = async (name, sub, ...args) =>
+  ['--signaling', server.ws, '--room', name, '--token', await server.token(sub), '--json', ...local, ...args];
+const json = (child, type) => child.lines.map((line) => JSON.parse(line)).filter((line) => line.type === type);
+
+async function serve(name, ...args) {
+  const child = duet('echo', 'serve', ...await room(name, 'echo', ...args));
+  await child.line((line) => line.includes('"ready"'));
+  return child;
+}
+
+async function stop(child) {
+  child.kill('SIGTERM');
+  assert.equal(await within(10000, child.exited, 'it ends'), 0, child.text);
+}
+
+test('a call echoes text and binary messages and tells the round-trip time', async () => {
+  const echo = await serve('one');
+  for (const args of [['--message', 'Grüße ✓', '--count', '3'], ['--size', '200000', '--count', '2']]) {
+    const call = duet('echo', 'call', ...await room('one', 'caller', ...args));
+    assert.equal(await within(30000, call.exited, 'the call'), 0, call.text);
+    const [result] = json(call, 'result');
+    assert.equal(result.ok, true);
+    assert.equal(result.received, Number(args[3]));
+    assert.ok(result.rttMinMs > 0 && result.rttMinMs <= result.rttAvgMs && result.rttAvgMs <= result.rttMaxMs);
+    assert.equal(json(call, 'echo').length, result.received);
+  }
+  await echo.line((line) => line.includes('"gone"') && line.includes('400000'));
+  assert.equal(json(echo, 'echo').filter((e) => e.kind === 'text').length, 3);
+  await stop(echo);
+});
+
+test('the echo server serves many callers at once', async () => {
+  const echo = await serve('many', '--quiet');
+  const names = Array.from({ length: 8 }, (_, i) => `caller${i}`);
+  const calls = await Promise.all(names.map(async (name) =>
+    duet('echo', 'call', ...await room('many', name, '--peer', json(echo, 'ready')[0].self, '--count', '20', '--quiet'))));
+  for (const call of calls) {
+    assert.equal(await within(30000, call.exited, 'the call'), 0, call.text);
+    assert.equal(json(call, 'result')[0].received, 20);
+  }
+  await stop(echo);
+});
+
+test('a call through loss, delay and reordering, captured for Wireshark', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'duet-echo-'));
+  const pcap = join(folder, 'call.pcapng'), events = join(folder, 'events.jsonl');
+  const echo = await serve('lossy');
+  const call = duet('echo', 'call', ...await room('lossy', 'caller', '--count', '10', '--timeout', '60',
+    '--impair', 'loss=0.05,delay=5ms,jitter=2ms,reorder=0.05,seed=4', '--pcap', pcap, '--events', events));
+  assert.equal(await within(60000, call.exited, 'the call'), 0, call.text);
+  assert.ok(json(call, 'result')[0].rttMinMs >= 10);
+  assert.ok(readFileSync(pcap).length > 1000);
+  assert.ok(readFileSync(events, 'utf8').split('\n').some((line) => line.includes('"connected"')));
+  await stop(echo);
+  rmSync(folder, { recursive: true });
+});
+
+test('a call with nobody to call, and a call that is refused, fail with their reason', async () => {
+  const alone = duet('echo', 'call', ...await room('empty', 'caller', '--timeout', '1'));
+  assert.equal(await within(10000, alone.exited, 'the call'), 1);
+  assert.match(alone.text, /time-out: there is no peer to call/);
+  const bad = duet('echo', 'call', '--signaling', server.ws, '--room', 'one', '--token', 'a.b.c');
+  assert.equal(await within(10000, bad.exited, 'the call'), 1);
+  assert.match(bad.text, /4401.*unauthorized: the header of the token/);
+  const nowhere = duet('echo', 'call', '--signaling', 'ws://127.0.0.1:1', '--room', 'one', '--token', 'x');
+  assert.equal(await within(10000, nowhere.exited, 'the call'), 1);
+  assert.match(nowhere.text, /cannot connect to 127\.0\.0\.1:1: Connection refused/);
+  const usage = duet('echo', 'call', '--signaling', 'gopher://x');
+  assert.equal(await within(10000, usage.exited, 'the call'), 2);
+});
+
+test('serve and call find each other over a Unix socket and over TCP, whoever is first', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'duet-echo-'));
+  for (const url of [`unix://${join(folder, 'socket')}`, 'tcp://127.0.0.1:1235']) {
+    for (const serveFirst of [true, false]) {
+      const children = [];
+      const run = (role, ...args) => children.push(duet('echo', role, '--signaling', url, '--json', ...local, ...args));
+      if (serveFirst) run('serve', '--once');
+      else run('call');
+      await sleep(400);
+      if (serveFirst) run('call');
+      else run('serve', '--once');
+      for (const child of children) assert.equal(await within(20000, child.exited, url), 0, child.text);
+      assert.equal(json(children[serveFirst ? 1 : 0], 'result')[0].received, 1);
+    }
+  }
+  rmSync(folder, { recursive: true });
+});
+
+// ---- aiortc ----
+
+// Debian's Python has Debian's aiortc. Its default STUN server is not there: the look-up need not be waited for.
+const python = (file) => start('/usr/bin/python3', ['-u', join(here, file)],
+  { env: { ...process.env, RES_OPTIONS: 'timeout:1 attempts:1' } });
+
+test("aiortc's echo client is served by duet", aloneInNetwork, async () => {
+  const echo = duet('echo', 'serve', '--signaling', 'tcp://127.0.0.1:1234', '--once', '--json');
+  const client = python('aiortc_echo_client.py');
+  assert.equal(await within(60000, client.exited, 'the client'), 0, client.text + echo.text);
+  assert.deepEqual(client.lines, ['Channel open, sending message...', 'Echoed: Hello, WebRTC!']);
+  assert.equal(await within(10000, echo.exited, 'the server'), 0, echo.text);
+  assert.equal(json(echo, 'gone')[0].messages, 1);
+});
+
+test("duet calls aiortc's echo server", aloneInNetwork, async () => {
+  const call = duet('echo', 'call', '--signaling', 'tcp://127.0.0.1:1234', '--json', '--timeout', '60', '--count', '5');
+  await call.line((line) => line.includes('"ready"'));
+  const echo = python('aiortc_echo_server.py');
+  assert.equal(await within(60000, call.exited, 'the call'), 0, call.text + echo.text);
+  assert.equal(json(call, 'result')[0].received, 5);
+  assert.equal(await within(10000, echo.exited, 'the server'), 0, echo.text);
+  assert.deepEqual(echo.lines, Array(5).fill('Received: Hello, WebRTC!'));
+});
+
+// ---- the page ----
+
+async function openPage(browser, hash, size = { width: 1280, height: 900 }) {
+  const page = await browser.newPage();
+  page.problems = [];
+  page.on('pageerror', (error) => page.problems.push(error.message));
+  page.on('console', (message) => { if (['error', 'warn'].includes(message.type())) page.problems.push(message.text()); });
+  await page.setViewport(size);
+  page.until = (test, ...args) => page.waitForFunction(test, { timeout: 20000, polling: 50 }, ...args); // pages behind others draw no frames
+  await page.goto(`${server.http}/#${new URLSearchParams(hash)}`);
+  return page;
+}
+
+const connectTo = async (page, agent) => {
+  await page.until((name) =>
+    [...document.querySelectorAll('#people li')].some((li) => li.querySelector('strong').textContent === name), agent);
+  await page.evaluate((name) =>
+    [...document.querySelectorAll('#people li')].find((li) => li.querySelector('strong').textContent === name)
+      .querySelector('button').click(), agent);
+  await page.until(() => !document.getElementById('send').disabled);
+};
+
+const say = async (page, text) => { await page.type('#text', text); await page.keyboard.press('Enter'); };
+const text = (page, selector) => page.$eval(selector, (element) => element.textContent);
+
+test('a person opens a room, sees the echo peer come, chats with it and measures', async () => {
+  const browser = await launchChromium();
+  try {
+    const page = await openPage(browser, { token: await server.token('person') });
+    await page.click('#join-form button');
+    await page.waitForSelector('#alone:not([hidden])');
+    assert.match(await text(page, '#command'), /duet echo serve --room demo --signaling ws:/);
+    assert.doesNotMatch(page.url(), /token/); // it does not stay in the address
+    const echo = await serve('demo');
+    await connectTo(page, 'echo');
+    for (const message of ['Hello from Chromium', 'Grüße ✓ 😀']) {
+      await say(page, message);
+      await page.until((m) => [...document.querySelectorAll('#log .theirs')].some((li) => li.firstChild.textContent === m), message);
+    }
+    assert.match(await text(page, '#log .theirs small'), /echo after [\d.]+ ms/);
+    await page.until(() => /\d/.test(document.getElementById('rtt').textContent));
+    assert.match(await text(page, '#timeline'), /connection connected/);
+    assert.match(await text(page, '#security'), /DTLS 1\.2/);
+    await page.click('#measure');
+    await page.until(() => /On average/.test(document.getElementById('measure-result').textContent));
+    const [, out, back] = /On average (\d+) Mbit\/s out and (\d+)/.exec(await text(page, '#measure-result'));
+    assert.ok(Number(out) > 0 && Number(back) > 0);
+    assert.ok(await page.$eval('#rate-chart .chart-b', (line) => line.getAttribute('d').length > 20));
+    await page.click('#restart'); // ICE restarts, and the chat goes on
+    await page.until(() => document.getElementById('timeline').textContent.split('have-local-offer').length > 2);
+    await say(page, 'after the restart');
+    await page.until(() => [...document.querySelectorAll('#log .theirs')].some((li) => li.firstChild.textContent === 'after the restart'));
+    await page.click('#hang-up');
+    await connectTo(page, 'echo'); // a new connection to the same participant
+    await say(page, 'once more');
+    await page.until(() => [...document.querySelectorAll('#log .theirs')].some((li) => li.firstChild.textContent === 'once more'));
+    await stop(echo);
+    await page.waitForSelector('#alone:not([hidden])');
+    assert.deepEqual(page.problems, []);
+  } finally {
+    await browser.close();
+  }
+});
+
+test('two pages in a room chat with each other, and both may call at once', async () => {
+  const browser = await launchChromium();
+  try {
+    const [ann, ben] = [await openPage(browser, { room: 'pair', token: await server.token('ann') }),
+      await openPage(browser, { room: 'pair', token: await server.token('ben') })];
+    await Promise.all([connectTo(ann, 'ben'), connectTo(ben, 'ann')]);
+    for (const [from, to, message] of [[ann, ben, 'hello Ben'], [ben, ann, 'hello Ann']]) {
+      await from.bringToFront();
+      await say(from, message);
+      await to.until((m) => document.getElementById('log').textContent.includes(m), message);
+    }
+    assert.deepEqual([...ann.problems, ...ben.problems], []);
+  } finally {
+    await browser.close();
+  }
+});
+
+test('the page fits a phone', async () => {
+  const browser = await launchChromium();
+  try {
+    const page = await openPage(browser, { room: 'phone', token: await server.token('phone') }, { width: 360, height: 740 });
+    const echo = await serve('phone');
+    await connectTo(page, 'echo');
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360));
+    await stop(echo);
+  } finally {
+    await browser.close();
+  }
+});
+
+test('a bad token is told on the page', async () => {
+  const browser = await launchChromium();
+  try {
+    const page = await openPage(browser, { room: 'demo', token: 'nonsense' });
+    await page.waitForSelector('#join-error:not([hidden])');
+    assert.match(await text(page, '#join-error'), /token/);
+    assert.ok(await page.$eval('#token-label', (label) => !label.hidden));
+  } finally {
+    await browser.close();
+  }
+});
