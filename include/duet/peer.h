@@ -109,9 +109,11 @@ typedef struct duet_pc_config {
 
 /** @return DUET_OK, DUET_ERR_INVALID (a bad ICE server URL, for example), DUET_ERR_NOMEM, DUET_ERR_CRYPTO */
 DUET_API int duet_pc_create(duet_pc **out, const duet_pc_config *config);
-/** Frees it and its channels without further events. Take it off its driver first. NULL is fine; legal in events. */
+/** Frees it and its channels without further events, and without a word to the peer: that is duet_pc_close. Take it off
+ *  its driver first. NULL is fine; legal in every event, also in those of its channels. */
 DUET_API void duet_pc_destroy(duet_pc *pc);
-/** W3C close(): channels and transports end, the state is CLOSED at once. The driver sends the goodbyes. */
+/** W3C close(): final, and no event follows, neither here nor on the channels, which are closed at once. When the driver
+ *  drives it next it sends the goodbyes, then asks for its sockets to be closed. */
 DUET_API void duet_pc_close(duet_pc *pc);
 
 /* ---- negotiation ------------------------------------------------------------------------------------------------ */
@@ -130,23 +132,32 @@ DUET_API int duet_pc_create_answer(duet_pc *pc, char **sdp);
 /** W3C setLocalDescription.
  *  @param type  DUET_SDP_NONE with sdp NULL: offer or answer by the state (W3C 4.4.2, implicit description)
  *  @param sdp   what create_offer or create_answer gave; NULL or "" makes it here; ignored for ROLLBACK
- *  @return DUET_OK; DUET_ERR_STATE; DUET_ERR_MALFORMED (duet_pc_error tells where); DUET_ERR_INVALID (changed by hand
- *          in a way that is not supported: W3C InvalidModificationError) */
+ *  @return DUET_OK; DUET_ERR_STATE (also for a rollback after a provisional answer, W3C 4.4.1.5); DUET_ERR_MALFORMED
+ *          (duet_pc_error tells where); DUET_ERR_INVALID (no such type, or changed by hand in a way that is not
+ *          supported: W3C InvalidModificationError); DUET_ERR_LIMIT (too many transports); DUET_ERR_NOMEM. On an error
+ *          nothing has changed */
 DUET_API int duet_pc_set_local_description(duet_pc *pc, duet_sdp_type type, const char *sdp);
 /** W3C setRemoteDescription. An offer in have-local-offer rolls the local one back first (W3C 4.4.1.5). On an error
- *  nothing has changed, and the connection stays usable. */
+ *  nothing has changed, and the connection stays usable.
+ *  @return as above; DUET_ERR_UNSUPPORTED: another certificate for a DTLS association that is connected; DUET_ERR_LIMIT: a
+ *          mid of more than 32 characters, or one of the limits of duet/sdp.h */
 DUET_API int duet_pc_set_remote_description(duet_pc *pc, duet_sdp_type type, const char *sdp);
-/** Adds a candidate of the peer. One that comes before the description waits (at most DUET_PC_EARLY_CANDIDATES).
- *  @return DUET_OK (also for candidates of unknown kinds, which are ignored); DUET_ERR_MALFORMED; DUET_ERR_INVALID (no
- *          such m-section, or neither mid nor index); DUET_ERR_LIMIT; DUET_ERR_STATE when closed */
+/** Adds a candidate of the peer. One that comes before the description waits (at most DUET_PC_EARLY_CANDIDATES). A mid
+ *  that is given decides; the index counts where there is none, or where the peer's description has none.
+ *  @return DUET_OK (also for candidates of unknown kinds and of other generations, which are ignored); DUET_ERR_MALFORMED;
+ *          DUET_ERR_INVALID (no such m-section, or neither mid nor index); DUET_ERR_LIMIT; DUET_ERR_STATE when closed;
+ *          DUET_ERR_NOMEM */
 DUET_API int duet_pc_add_ice_candidate(duet_pc *pc, const duet_pc_candidate *candidate);
-/** The next offer will restart ICE, and negotiation is needed. */
+/** W3C restartIce(): offers will restart ICE until one is answered, and negotiation is needed. Does nothing before there is
+ *  a local description. */
 DUET_API void duet_pc_restart_ice(duet_pc *pc);
-/** Takes up other ICE servers and policy, from the next gathering on. */
+/** W3C setConfiguration: takes up other ICE servers and policy, from the next gathering on, which the next offer brings
+ *  about (RFC 9429, 5.2.2). The rest of the configuration is not looked at, but certificate and bundle_policy may not
+ *  differ. @return DUET_OK; DUET_ERR_INVALID; DUET_ERR_STATE when closed; DUET_ERR_NOMEM. On an error nothing has changed */
 DUET_API int duet_pc_set_configuration(duet_pc *pc, const duet_pc_config *config);
 
 #define DUET_PC_EARLY_CANDIDATES 64
-#define DUET_PC_EARLY_DATAGRAMS  8 /* DTLS datagrams held until their path is validated */
+#define DUET_PC_EARLY_DATAGRAMS  8 /* DTLS datagrams, from validated paths, held until the handshake can start */
 
 /** Descriptions with the candidates so far, as the W3C attributes of these names give them.
  *  @param type  which; may be NULL @param sdp  freed with duet_free @return DUET_ERR_NOT_FOUND when there is none */
@@ -157,7 +168,8 @@ DUET_API int duet_pc_current_remote_description(const duet_pc *pc, duet_sdp_type
 DUET_API int duet_pc_pending_local_description(const duet_pc *pc, duet_sdp_type *type, char **sdp);
 DUET_API int duet_pc_pending_remote_description(const duet_pc *pc, duet_sdp_type *type, char **sdp);
 
-/** Why the last description or candidate was refused: line, column and reason. Lives until the next such call. */
+/** Why the last description or candidate was refused: line, column and reason; "" when it was not. Lives until the next
+ *  such call. A line of 0 means the description as a whole, or the state. */
 DUET_API const duet_sdp_error *duet_pc_error(const duet_pc *pc);
 
 DUET_API duet_signaling_state duet_pc_signaling_state(const duet_pc *pc);
@@ -170,7 +182,7 @@ DUET_API int duet_pc_can_trickle(const duet_pc *pc);
 /* ---- data channels ---------------------------------------------------------------------------------------------- */
 
 /** W3C createDataChannel; see duet_dc_create for the errors. The handle lives until it is released or the connection is
- *  destroyed. */
+ *  destroyed. When the peer refuses data in its answer, the channels close, and no more can be created. */
 DUET_API int duet_pc_create_data_channel(duet_pc *pc, const char *label, const duet_dc_init *init, duet_dc **out);
 
 /* ---- statistics ------------------------------------------------------------------------------------------------- */
@@ -208,7 +220,7 @@ typedef struct duet_pc_counters {
     uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out;
     uint64_t unvalidated;   /**< DTLS or SRTP from an address that no check has proved */
     uint64_t unknown;       /**< first byte of no known protocol (RFC 7983) */
-    uint64_t early_held;    /**< DTLS that came before its path was validated */
+    uint64_t early_held;    /**< DTLS that came before the description that it needs */
     uint64_t early_dropped; /**< … beyond the bound */
     uint64_t media_dropped; /**< RTP and RTCP while no media is negotiated */
 } duet_pc_counters;
