@@ -19,14 +19,23 @@ typedef struct rest_call {
 
 /* ---- responses ---- */
 
-static const char *status_title(int status)
+const char *duet_http_reason(int status)
 {
     static const struct {
         int status;
         const char *title;
-    } titles[] = {{400, "Bad Request"},        {401, "Unauthorized"},       {403, "Forbidden"},
-                  {404, "Not Found"},          {405, "Method Not Allowed"}, {409, "Conflict"},
-                  {413, "Content Too Large"},  {426, "Upgrade Required"},   {500, "Internal Server Error"},
+    } titles[] = {{200, "OK"},
+                  {201, "Created"},
+                  {204, "No Content"},
+                  {400, "Bad Request"},
+                  {401, "Unauthorized"},
+                  {403, "Forbidden"},
+                  {404, "Not Found"},
+                  {405, "Method Not Allowed"},
+                  {409, "Conflict"},
+                  {413, "Content Too Large"},
+                  {426, "Upgrade Required"},
+                  {500, "Internal Server Error"},
                   {503, "Service Unavailable"}};
 
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++) {
@@ -50,7 +59,7 @@ int duet_rest_problem(duet_rest_response *out, const duet_env *env, int status, 
     duet_buffer_init(&out->body, env);
     out->authenticate = status == 401;
     return respond(out, status, "application/problem+json",
-                   json_pack("{s:s,s:s,s:i,s:s}", "type", "about:blank", "title", status_title(status), "status",
+                   json_pack("{s:s,s:s,s:i,s:s}", "type", "about:blank", "title", duet_http_reason(status), "status",
                              status, "detail", detail));
 }
 

@@ -32,6 +32,9 @@ typedef struct duet_rest_response {
 /* @return DUET_OK (every refusal is a response too), or DUET_ERR_NOMEM: there is no response */
 int duet_rest_handle(duet_rest_response *out, duet_hub *hub, const duet_rest_request *request);
 
+/* "Not Found" (RFC 9110 section 15). */
+const char *duet_http_reason(int status);
+
 /* The token of "Bearer …" (RFC 6750 section 2.1), the scheme in any case; NULL when it is something else. */
 const char *duet_bearer_token(const char *authorization);
 

@@ -31,11 +31,20 @@ int64_t server_wall_seconds(void)
     return (int64_t)time(NULL);
 }
 
+/* Runs as long as there is something to sweep: an idle server sleeps. */
 static void sweep(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     server_arrivals_sweep(arg);
+}
+
+void server_sweep_later(duet_signaling_server *s)
+{
+    const struct timeval interval = {.tv_sec = SWEEP_INTERVAL};
+
+    if (!event_pending(s->sweep, EV_TIMEOUT, NULL))
+        event_add(s->sweep, &interval);
 }
 
 /* ---- configuration ---- */
@@ -126,14 +135,6 @@ static int start_http(duet_signaling_server *s)
     return DUET_OK;
 }
 
-static int start_sweeping(duet_signaling_server *s)
-{
-    const struct timeval interval = {.tv_sec = SWEEP_INTERVAL};
-
-    s->sweep = event_new(s->base, -1, EV_PERSIST, sweep, s);
-    return s->sweep && event_add(s->sweep, &interval) == 0 ? DUET_OK : DUET_ERR_NOMEM;
-}
-
 static int start(duet_signaling_server *s, const duet_signaling_server_config *config)
 {
     int err = copy_config(s, config);
@@ -143,10 +144,11 @@ static int start(duet_signaling_server *s, const duet_signaling_server_config *c
     s->base = s->own_base ? event_base_new() : s->config.base;
     if (!s->base)
         return DUET_ERR_NOMEM;
+    s->sweep = event_new(s->base, -1, 0, sweep, s);
+    if (!s->sweep)
+        return DUET_ERR_NOMEM;
     err = make_hub(s);
-    if (err == DUET_OK)
-        err = start_http(s);
-    return err == DUET_OK ? start_sweeping(s) : err;
+    return err == DUET_OK ? start_http(s) : err;
 }
 
 int duet_signaling_server_create(duet_signaling_server **out, const duet_signaling_server_config *config)

@@ -36,6 +36,7 @@ struct duet_signaling_server {
 
 duet_time server_now(void);        /* monotonic */
 int64_t server_wall_seconds(void); /* since 1970 */
+void server_sweep_later(duet_signaling_server *server);
 
 /* ---- server_http.c ---- */
 

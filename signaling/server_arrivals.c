@@ -46,6 +46,7 @@ struct bufferevent *server_arrivals_accept(struct event_base *base, void *arg)
     server->arrivals = a;
     server->arrival_count++;
     server_arrivals_throttle(server);
+    server_sweep_later(server);
     return bev;
 }
 
@@ -81,6 +82,8 @@ void server_arrivals_sweep(duet_signaling_server *server)
         else
             link = &(*link)->next;
     }
+    if (server->arrivals)
+        server_sweep_later(server);
     server_arrivals_throttle(server);
 }
 

@@ -31,17 +31,35 @@ static void add_header(http_call *c, const char *name, const char *value)
     evhttp_add_header(c->out, name, value);
 }
 
-static void send_reply(http_call *c, int status, const char *reason, const void *body, size_t len)
+/* evhttp sends the body even to a HEAD, and does not tell its length then. */
+static void answer_head(http_call *c, struct evbuffer *body)
+{
+    char length[32];
+
+    snprintf(length, sizeof(length), "%zu", evbuffer_get_length(body));
+    add_header(c, "Content-Length", length);
+    evbuffer_drain(body, evbuffer_get_length(body));
+}
+
+/* Sends the response. Takes `body`, which may be NULL. */
+static void finish(http_call *c, int status, struct evbuffer *body)
+{
+    add_header(c, "Connection", "close");
+    add_header(c, "X-Content-Type-Options", "nosniff");
+    if (body && c->method == EVHTTP_REQ_HEAD)
+        answer_head(c, body);
+    evhttp_send_reply(c->request, status, duet_http_reason(status), body);
+    if (body)
+        evbuffer_free(body);
+}
+
+static void send_reply(http_call *c, int status, const void *body, size_t len)
 {
     struct evbuffer *buffer = evbuffer_new();
 
     if (buffer)
         evbuffer_add(buffer, body, len);
-    add_header(c, "Connection", "close");
-    add_header(c, "X-Content-Type-Options", "nosniff");
-    evhttp_send_reply(c->request, status, reason, buffer);
-    if (buffer)
-        evbuffer_free(buffer);
+    finish(c, status, buffer);
 }
 
 static void send_response(http_call *c, duet_rest_response *r)
@@ -55,7 +73,7 @@ static void send_response(http_call *c, duet_rest_response *r)
     if (r->authenticate)
         add_header(c, "WWW-Authenticate", "Bearer");
     add_header(c, "Cache-Control", "no-store");
-    send_reply(c, r->status, NULL, r->body.data, r->body.len);
+    send_reply(c, r->status, r->body.data, r->body.len);
 }
 
 static void send_problem(http_call *c, int status, const char *detail)
@@ -67,7 +85,7 @@ static void send_problem(http_call *c, int status, const char *detail)
     if (duet_rest_problem(&r, &c->server->env, status, detail) == DUET_OK)
         send_response(c, &r);
     else
-        send_reply(c, status, NULL, "", 0);
+        send_reply(c, status, "", 0);
     duet_buffer_free(&r.body);
 }
 
@@ -161,14 +179,11 @@ static void send_file(http_call *c, const duet_signaling_file *file)
 
     add_page_headers(c, file->type);
     if (!c->server->web_folder) {
-        send_reply(c, HTTP_OK, "OK", file->data, file->len);
+        send_reply(c, 200, file->data, file->len);
         return;
     }
     buffer = read_from_folder(c->server, file);
-    add_header(c, "Connection", "close");
-    evhttp_send_reply(c->request, buffer ? HTTP_OK : HTTP_NOTFOUND, NULL, buffer);
-    if (buffer)
-        evbuffer_free(buffer);
+    finish(c, buffer ? 200 : 404, buffer);
 }
 
 static void serve_page(http_call *c)
@@ -312,7 +327,7 @@ static void route(http_call *c)
         serve_rest(c);
     else if (strcmp(c->path, "/healthz") == 0) {
         add_header(c, "Content-Type", "application/json");
-        send_reply(c, HTTP_OK, "OK", "{\"status\":\"ok\"}", 15);
+        send_reply(c, 200, "{\"status\":\"ok\"}", 15);
     } else
         serve_page(c);
 }

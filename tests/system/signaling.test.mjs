@@ -47,6 +47,12 @@ test('the page comes with a strict policy, and nothing else is served', async ()
     assert.equal((await fetch(`${server.http}${path}`)).status, 404, path);
   assert.equal((await fetch(`${server.http}/`, { method: 'POST' })).status, 405);
   assert.deepEqual(await (await fetch(`${server.http}/healthz`)).json(), { status: 'ok' });
+  assert.match(await raw('GET /../secret HTTP/1.1\r\nHost: a\r\n\r\n'), /^HTTP\/1\.1 404 Not Found\r\n/);
+  const [head, body] = (await raw('HEAD / HTTP/1.1\r\nHost: a\r\n\r\n')).split('\r\n\r\n');
+  assert.match(head, new RegExp(`Content-Length: ${Buffer.byteLength(html)}`));
+  assert.equal(body, '');
+  const odd = await raw('GET / HTTP/1.1\r\nHost: a"; script-src *\r\n\r\n'); // nothing of it reaches the policy
+  assert.doesNotMatch(odd, /script-src \*/);
 });
 
 // ---- the protocol ----
