@@ -95,6 +95,7 @@ static void create(end *e, end *other, const char *address)
     e->env.user = sim;
     config.env = &e->env;
     config.certificate = certificate;
+    config.sctp_streams = 8; /* usrsctp clears its memory for each */
     config.on_ice_candidate = on_candidate;
     config.on_data_channel = use;
     config.user = e;
