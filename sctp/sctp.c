@@ -491,9 +491,13 @@ void duet_sctp_tick(duet_sctp *s, duet_time now)
 
 duet_time duet_sctp_deadline(const duet_sctp *s)
 {
-    if (s->inbox.count > 0 || s->wants_flush || s->acks.len > 0)
+    if (s->inbox.count > 0)
         return s->now;
-    return s->active && s->state != DUET_SCTP_CLOSED ? s->last_tick + DUET_ASSOCIATION_TICK : DUET_NEVER;
+    if (s->state == DUET_SCTP_CLOSED)
+        return DUET_NEVER; /* whatever was to be sent stays unsent */
+    if (s->wants_flush || s->acks.len > 0)
+        return s->now;
+    return s->active ? s->last_tick + DUET_ASSOCIATION_TICK : DUET_NEVER;
 }
 
 int duet_sctp_output(duet_sctp *s, duet_datagram *out, duet_time now)

@@ -97,6 +97,23 @@ static void a_message_does_not_wait_for_an_acknowledgement(void **state)
     pair_free(p);
 }
 
+static void a_message_in_the_turn_in_which_the_association_ends_keeps_nobody_awake(void **state)
+{
+    (void)state;
+    sctp_pair *p = pair_ready(NULL);
+    channel_log log = {0};
+    duet_dc *dc = open_channel(p, &log);
+
+    duet_sctp_close(p->peer[1].sctp, p->now); /* its ABORT is in the pipe now */
+    assert_non_null(p->first);
+    assert_int_equal(duet_dc_send(dc, "too late", 8, true), DUET_OK);
+    duet_sctp_input(p->peer[0].sctp, p->first->data, p->first->len, p->now);
+    assert_int_equal(duet_sctp_get_state(p->peer[0].sctp), DUET_SCTP_CLOSED);
+    duet_sctp_tick(p->peer[0].sctp, p->now);
+    assert_true(duet_sctp_deadline(p->peer[0].sctp) == DUET_NEVER);
+    pair_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,6 +121,7 @@ int main(void)
         cmocka_unit_test(acks_that_report_gaps_or_duplicates_and_other_packets_are_not_held),
         cmocka_unit_test(small_messages_of_one_turn_share_packets),
         cmocka_unit_test(a_message_does_not_wait_for_an_acknowledgement),
+        cmocka_unit_test(a_message_in_the_turn_in_which_the_association_ends_keeps_nobody_awake),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
