@@ -37,10 +37,19 @@ function connect(i) {
       resolve(pair);
     };
     setTimeout(() => reject(new Error('not open after 10 s')), 10000).unref();
-    a.onLocalDescription((sdp, type) => { b.setRemoteDescription(sdp, type); b.setLocalDescription(); });
-    b.onLocalDescription((sdp, type) => a.setRemoteDescription(sdp, type));
-    a.onLocalCandidate((candidate, mid) => b.addRemoteCandidate(candidate, mid));
-    b.onLocalCandidate((candidate, mid) => a.addRemoteCandidate(candidate, mid));
+    // Its threads may bring a candidate before the description that it belongs to.
+    const early = { a: [], b: [] };
+    const ready = { a: false, b: false };
+    const candidate = (to, pc) => (...c) => { if (ready[to]) pc.addRemoteCandidate(...c); else early[to].push(c); };
+    const described = (to, pc, sdp, type) => {
+      pc.setRemoteDescription(sdp, type);
+      ready[to] = true;
+      for (const c of early[to].splice(0)) pc.addRemoteCandidate(...c);
+    };
+    a.onLocalDescription((sdp, type) => { described('b', b, sdp, type); b.setLocalDescription(); });
+    b.onLocalDescription((sdp, type) => described('a', a, sdp, type));
+    a.onLocalCandidate(candidate('b', b));
+    b.onLocalCandidate(candidate('a', a));
     b.onDataChannel((dc) => {
       pair.far = dc;
       dc.onMessage((data) => pair.onFar?.(data));
