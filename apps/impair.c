@@ -1,5 +1,6 @@
 /* An endpoint around an endpoint that loses, delays, reorders, doubles and damages its datagrams, both ways. */
 #include "app.h"
+#include "base/seeded.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,16 +140,12 @@ void app_impaired_destroy(app_impaired *m)
 
 static uint64_t next_random(app_impaired *m)
 {
-    uint64_t z = (m->random += 0x9E3779B97F4A7C15u);
-
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
+    return duet_seeded_next(&m->random);
 }
 
 static bool strikes(app_impaired *m, double probability)
 {
-    return (double)(next_random(m) >> 11) * 0x1.0p-53 < probability;
+    return duet_seeded_chance(&m->random, probability);
 }
 
 static void hold(app_impaired *m, const duet_datagram *dg, bool outgoing, duet_time at)
@@ -164,8 +161,10 @@ static void hold(app_impaired *m, const duet_datagram *dg, bool outgoing, duet_t
     w->datagram.data = w->bytes + DUET_HEADROOM;
     w->datagram.headroom = DUET_HEADROOM;
     memcpy(w->datagram.data, dg->data, dg->len);
-    if (dg->len > 0 && strikes(m, m->how.corrupt))
-        w->datagram.data[next_random(m) % dg->len] ^= (uint8_t)(1u << next_random(m) % 8);
+    if (dg->len > 0 && strikes(m, m->how.corrupt)) {
+        uint64_t bit = next_random(m) % (dg->len * 8);
+        w->datagram.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    }
     while (*link && (*link)->at <= at)
         link = &(*link)->next;
     w->next = *link;

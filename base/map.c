@@ -1,6 +1,7 @@
 /* Hash table with linear probing and backward-shift deletion, so that it needs no tombstones. */
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/seeded.h"
 #include <string.h>
 
 struct duet_map_slot {
@@ -16,11 +17,7 @@ int duet_map_init(duet_map *m, const duet_env *env)
 
 static size_t home_slot(const duet_map *m, uint64_t key)
 {
-    uint64_t z = key ^ m->seed;
-
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return (size_t)(z ^ (z >> 31)) & (m->capacity - 1);
+    return (size_t)duet_mix64(key ^ m->seed) & (m->capacity - 1);
 }
 
 /* The slot of the key, or the free one where it would go. The table is never full. */

@@ -1,6 +1,7 @@
 /* Makes the dependencies follow the simulated world: OpenSSL's randomness by its RAND_METHOD, usrsctp's randomness and
  * clock by functions of this program that the dynamic linker prefers to theirs. Linked into tests and simulations only. */
 #define OPENSSL_SUPPRESS_DEPRECATED
+#include "base/seeded.h"
 #include "duet/sim.h"
 #include <openssl/rand.h>
 #include <stddef.h>
@@ -19,12 +20,8 @@ static uint64_t ssl_state, sctp_state;
 
 static void fill(uint64_t *state, uint8_t *out, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        uint64_t z = (*state += 0x9E3779B97F4A7C15u);
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-        out[i] = (uint8_t)(z >> 40);
-    }
+    for (size_t i = 0; i < len; i++)
+        out[i] = (uint8_t)(duet_seeded_next(state) >> 40);
 }
 
 /* Overrides usrsctp's. */

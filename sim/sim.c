@@ -1,4 +1,5 @@
 /* The world: virtual time, one queue of everything that will happen, and seeded randomness. */
+#include "base/seeded.h"
 #include "sim/internal.h"
 #include <string.h>
 
@@ -82,22 +83,15 @@ duet_time duet_sim_now(const duet_sim *sim)
     return sim->now;
 }
 
-/* splitmix64 */
 uint64_t sim_random(duet_sim *sim)
 {
-    uint64_t z = (sim->random += 0x9E3779B97F4A7C15u);
-
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
+    return duet_seeded_next(&sim->random);
 }
 
 bool sim_chance(duet_sim *sim, double probability)
 {
     /* The generator is asked in any case, so that a change of one probability does not shift all that follows. */
-    double u = (double)(sim_random(sim) >> 11) * 0x1.0p-53;
-
-    return u < probability;
+    return duet_seeded_chance(&sim->random, probability);
 }
 
 int duet_sim_random(void *sim, uint8_t *out, size_t len)

@@ -12,16 +12,13 @@
 
 #include <cmocka.h>
 
+#include "base/seeded.h"
 #include "duet/base.h"
 
-/* splitmix64: the same seed gives the same run everywhere. */
+/* The same seed gives the same run everywhere. */
 static inline uint64_t test_random(uint64_t *state)
 {
-    uint64_t z = (*state += 0x9E3779B97F4A7C15u);
-
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
+    return duet_seeded_next(state);
 }
 
 static inline uint64_t test_random_below(uint64_t *state, uint64_t n)
