@@ -4,16 +4,6 @@
 #include "peer/internal.h"
 #include <string.h>
 
-static bool uses_transport(const duet_pc *pc, const pc_transport *t)
-{
-    for (size_t i = 0; i < pc->sections.count; i++) {
-        const pc_section *s = duet_array_at(&pc->sections, i);
-        if (s->transport == t)
-            return true;
-    }
-    return false;
-}
-
 /* The transport whose credentials stand in the section: the description was made from it. */
 static pc_transport *transport_of_section(duet_pc *pc, const duet_sdp *local, size_t i)
 {
@@ -308,7 +298,7 @@ void pc_retire_transports(duet_pc *pc)
 {
     for (size_t i = 0; i < pc->transport_count; i++) {
         pc_transport *t = pc->transports[i];
-        if (t->gathered && !t->retired && !uses_transport(pc, t))
+        if (t->gathered && !t->retired && !pc_transport_is_used(t))
             t->retired = true;
     }
     pc_wake(pc);

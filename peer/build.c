@@ -149,22 +149,12 @@ static void draft_options(const draft *d, duet_sdp_options *options)
 
 /* ---- transports ---- */
 
-static bool is_referenced(const duet_pc *pc, const pc_transport *t)
-{
-    for (size_t i = 0; i < pc->sections.count; i++) {
-        const pc_section *s = duet_array_at(&pc->sections, i);
-        if (s->transport == t)
-            return true;
-    }
-    return false;
-}
-
 /* A transport that was made for a description which was never set is used again. */
 static int transport_for_new_section(duet_pc *pc, size_t index, pc_transport **out)
 {
     for (size_t i = 0; i < pc->transport_count; i++) {
         pc_transport *t = pc->transports[i];
-        if (!t->retired && !t->gathered && !is_referenced(pc, t) && t->owner >= index) {
+        if (!t->retired && !t->gathered && !pc_transport_is_used(t) && t->owner >= index) {
             t->owner = index;
             *out = t;
             return DUET_OK;

@@ -165,6 +165,8 @@ void pc_servers_free(const duet_env *env, duet_array *servers);
 const duet_ice_server **pc_servers_list(duet_pc *pc);
 
 /* transport.c */
+/* Whether an m-section uses it. */
+bool pc_transport_is_used(const pc_transport *t);
 int pc_transport_create(pc_transport **out, duet_pc *pc, size_t owner);
 void pc_transport_destroy(pc_transport *t);
 void pc_transport_sync(pc_transport *t, duet_time now);

@@ -96,15 +96,6 @@ void pc_set_signaling_state(duet_pc *pc, duet_signaling_state state, const char 
 
 /* ---- joined states ---- */
 
-static bool is_in_use(const duet_pc *pc, const pc_transport *t)
-{
-    for (size_t i = 0; i < pc->sections.count; i++) {
-        if (((const pc_section *)duet_array_at(&pc->sections, i))->transport == t)
-            return true;
-    }
-    return false;
-}
-
 /* How many transports are in each state. */
 typedef struct census {
     size_t total;
@@ -119,7 +110,7 @@ static census count_states(const duet_pc *pc)
 
     for (size_t i = 0; i < pc->transport_count; i++) {
         const pc_transport *t = pc->transports[i];
-        if (t->retired || !is_in_use(pc, t))
+        if (t->retired || !pc_transport_is_used(t))
             continue;
         c.total++;
         c.ice[t->ice_state]++;

@@ -107,6 +107,17 @@ static void dtls_data(void *user, uint8_t *data, size_t len, duet_time now)
 
 /* ---- create and destroy ---- */
 
+bool pc_transport_is_used(const pc_transport *t)
+{
+    const duet_array *sections = &t->pc->sections;
+
+    for (size_t i = 0; i < sections->count; i++) {
+        if (((const pc_section *)duet_array_at(sections, i))->transport == t)
+            return true;
+    }
+    return false;
+}
+
 static int create_agent(pc_transport *t)
 {
     duet_pc *pc = t->pc;
