@@ -99,6 +99,7 @@ void net_endpoint_answer(net_endpoint *ep, const duet_answer *answer);
 
 /* udp.c */
 int net_udp_open(net_endpoint *ep, const duet_request *request, duet_answer *answer);
+net_socket *net_socket_find(net_endpoint *ep, uint32_t id); /* NULL when it is not open */
 void net_socket_close(net_socket *s);
 void net_udp_flush(net_endpoint *ep); /* pulls outputs and sends them */
 void net_sockaddr_from(struct sockaddr_storage *out, socklen_t *len, const duet_address *a);

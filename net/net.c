@@ -296,15 +296,6 @@ static void answer_interfaces(net_endpoint *ep, duet_answer *answer)
     duet_free(&ep->net->env, interfaces);
 }
 
-static net_socket *find_socket(net_endpoint *ep, uint32_t id)
-{
-    net_socket *s = ep->sockets;
-
-    while (s && s->id != id)
-        s = s->next;
-    return s;
-}
-
 static void handle_request(net_endpoint *ep, const duet_request *request)
 {
     duet_answer answer = {.kind = request->kind, .id = request->id, .err = DUET_ERR_UNSUPPORTED};
@@ -324,7 +315,7 @@ static void handle_request(net_endpoint *ep, const duet_request *request)
             return; /* the answer comes later */
         break;
     case DUET_REQUEST_CLOSE:
-        s = find_socket(ep, request->id);
+        s = net_socket_find(ep, request->id);
         if (s)
             net_socket_close(s);
         return;

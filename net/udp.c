@@ -279,7 +279,7 @@ typedef struct send_batch {
     int failed_errno;
 } send_batch;
 
-static net_socket *socket_of(net_endpoint *ep, uint32_t id)
+net_socket *net_socket_find(net_endpoint *ep, uint32_t id)
 {
     for (net_socket *s = ep->sockets; s; s = s->next) {
         if (s->id == id)
@@ -342,7 +342,7 @@ static void group(net_endpoint *ep, send_batch *b, size_t at)
             bytes += next->len;
             count++;
         }
-        net_socket *s = socket_of(ep, first->path.socket);
+        net_socket *s = net_socket_find(ep, first->path.socket);
         if (s) {
             fill_message(b, b->msg_count, at, count);
             b->sockets[b->msg_count] = s;
@@ -372,7 +372,7 @@ static void keep_unsent(net_endpoint *ep, send_batch *b, size_t m)
     wait_for_write(b->sockets[m]);
     for (size_t i = b->first[m]; i < b->datagram_count; i++) {
         const duet_datagram *dg = &b->datagrams[i];
-        net_socket *s = socket_of(ep, dg->path.socket);
+        net_socket *s = net_socket_find(ep, dg->path.socket);
         if (!s)
             continue;
         unsent_header header = {(uint32_t)dg->len, dg->path.remote};
