@@ -38,13 +38,20 @@ void duet_sctp_leave(duet_sctp *s)
     duet_events_leave(&s->events);
 }
 
-void duet_sctp_wake(duet_sctp *s)
+/* Once until the next tick. */
+static void ask_for_turn(duet_sctp *s)
 {
-    if (s->events.depth > 0 || s->woken)
+    if (s->woken)
         return;
     s->woken = true;
     if (s->config.on_wake)
         s->config.on_wake(s->config.user);
+}
+
+void duet_sctp_wake(duet_sctp *s)
+{
+    if (s->events.depth == 0)
+        ask_for_turn(s);
 }
 
 void duet_sctp_set_active(duet_sctp *s)
@@ -425,10 +432,8 @@ int duet_sctp_connect(duet_sctp *s, bool is_dtls_client, uint16_t remote_port, u
         go_down(s, "cannot connect");
     s->active = true;
     work(s);
-    if (s->events.depth == 1 && !s->woken && s->config.on_wake) {
-        s->woken = true;
-        s->config.on_wake(s->config.user);
-    }
+    if (s->events.depth == 1)
+        ask_for_turn(s);
     duet_sctp_leave(s);
     return err;
 }
@@ -516,10 +521,8 @@ void duet_sctp_close(duet_sctp *s, duet_time now)
         s->engine->abort(s->association);
     go_down(s, "closed");
     s->down = false;
-    if (s->events.depth == 1 && !s->woken && s->config.on_wake) {
-        s->woken = true;
-        s->config.on_wake(s->config.user);
-    }
+    if (s->events.depth == 1)
+        ask_for_turn(s);
     duet_sctp_leave(s);
 }
 
