@@ -92,6 +92,9 @@ extern const char app_connection_help[];
 /* Takes one of the options above. @return 1 taken, 0 not one of them, -1 bad value (said on standard error) */
 int app_connection_option(app_connection_options *o, int option, const char *value);
 
+/* The value of --timeout, in seconds. @return false after an error message */
+bool app_parse_timeout(const char *value, double *out);
+
 typedef struct app_connection {
     duet_env env; /* for everything of this connection */
     app_trace *trace;

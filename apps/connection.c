@@ -52,6 +52,17 @@ static bool parse_ports(app_connection_options *o, const char *value)
     return true;
 }
 
+bool app_parse_timeout(const char *value, double *out)
+{
+    char *end;
+
+    *out = strtod(value, &end);
+    if (end != value && *end == 0 && *out > 0 && *out < 86400)
+        return true;
+    app_error("--timeout %s: give a number of seconds", value);
+    return false;
+}
+
 int app_connection_option(app_connection_options *o, int option, const char *value)
 {
     switch (option) {

@@ -333,17 +333,6 @@ static bool parse_number(const char *option, const char *value, unsigned long ma
     return false;
 }
 
-static bool parse_timeout(echo_options *o, const char *value)
-{
-    char *end;
-
-    o->timeout = strtod(value, &end);
-    if (end != value && *end == 0 && o->timeout > 0 && o->timeout < 86400)
-        return true;
-    app_error("--timeout %s: give a number of seconds", value);
-    return false;
-}
-
 static bool parse_option(echo_options *o, int option, const char *value)
 {
     unsigned long number;
@@ -381,7 +370,7 @@ static bool parse_option(echo_options *o, int option, const char *value)
         o->channel = value;
         return true;
     case OPTION_TIMEOUT:
-        return parse_timeout(o, value);
+        return app_parse_timeout(value, &o->timeout);
     case OPTION_ONCE:
         o->once = true;
         return true;

@@ -568,17 +568,6 @@ static bool parse_setup(peer_options *o, const char *value)
     return false;
 }
 
-static bool parse_timeout(peer_options *o, const char *value)
-{
-    char *end;
-
-    o->timeout = strtod(value, &end);
-    if (end != value && *end == 0 && o->timeout > 0 && o->timeout < 86400)
-        return true;
-    app_error("--timeout %s: give a number of seconds", value);
-    return false;
-}
-
 static void not_supported(peer_options *o, const char *what)
 {
     json_array_append_new(o->unsupported, json_string(what));
@@ -608,7 +597,7 @@ static bool parse_option(peer_options *o, int option, const char *value)
         not_supported(o, "relay");
         return true;
     case OPTION_TIMEOUT:
-        return parse_timeout(o, value);
+        return app_parse_timeout(value, &o->timeout);
     case OPTION_NO_TRICKLE:
         o->no_trickle = true;
         return true;
