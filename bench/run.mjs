@@ -48,10 +48,22 @@ const throughput = Object.fromEntries(sizes.map((size) => [size, alternate(size)
 
 say('round trips, set-up and memory');
 const short = ['--seconds', '0.2'];
-const duetBase = duet(...short, '--connections', '100', '--ping-seconds', '2');
-const duetFresh = duet(...short, '--connections', '100', '--ping-seconds', '0', '--fresh-certificates');
+const pingArgs = [...short, '--connections', '1', '--ping-seconds', '2'];
+const manyArgs = [...short, '--connections', '100', '--ping-seconds', '0'];
+const machine = [], duetPing = [], ndcPing = [], duetMany = [], ndcMany = [], duetFresh = [];
+for (let i = 0; i < rounds; i++) { // alternating here too, and the state of the machine in each round
+  machine.push(run(join(build, 'bench/bench_machine'), []));
+  duetPing.push(duet(...pingArgs));
+  ndcPing.push(ndc(...pingArgs));
+  duetMany.push(duet(...manyArgs));
+  ndcMany.push(ndc(...manyArgs));
+  duetFresh.push(duet(...manyArgs, '--fresh-certificates'));
+}
 const duet64 = duet(...short, '--connections', '50', '--ping-seconds', '0', '--streams', '64');
-const ndcBase = ndc(...short, '--connections', '100', '--ping-seconds', '2');
+const middle = (list, pick) => median(list.map(pick));
+const rtt = (list) => ({ p50: middle(list, (r) => r.rtt_us.p50), p99: middle(list, (r) => r.rtt_us.p99) });
+const setup = (list) => ({ median_ms: middle(list, (r) => r.setup_ms), worst_of_100_ms: middle(list, (r) => r.setup_worst_ms) });
+const kib = (list) => middle(list, (r) => r.kib_per_connection);
 
 say('parsers and allocations');
 const parse = run(join(build, 'bench/bench_parse'), [join(here, '../tests/data/sdp/chromium-offer-av-data.sdp')]);
@@ -64,16 +76,13 @@ const results = {
   machine: { cpu: cpus()[0].model, cores: cpus().length, kernel: release() },
   libdatachannel: JSON.parse(readFileSync(join(here, '../tests/interop/node_modules/node-datachannel/package.json'))).version,
   seconds: Number(values.seconds), rounds, throughput,
-  latency: { duet: duetBase.rtt_us, libdatachannel: ndcBase.rtt_us },
-  setup: {
-    duet: { median_ms: duetBase.setup_ms, worst_of_100_ms: duetBase.setup_worst_ms },
-    duet_fresh_certificates: { median_ms: duetFresh.setup_ms, worst_of_100_ms: duetFresh.setup_worst_ms },
-    libdatachannel: { median_ms: ndcBase.setup_ms, worst_of_100_ms: ndcBase.setup_worst_ms },
+  machine_state: {
+    stalls_per_s: middle(machine, (m) => m.stalls_per_s), stalled_percent: middle(machine, (m) => m.stalled_percent),
+    worst_stall_ms: Math.max(...machine.map((m) => m.worst_stall_ms)), udp_rtt_us: rtt(machine.map((m) => ({ rtt_us: m.udp_rtt_us }))),
   },
-  memory: {
-    duet_64_streams_kib: duet64.kib_per_connection, duet_1024_streams_kib: duetBase.kib_per_connection,
-    libdatachannel_kib: ndcBase.kib_per_connection,
-  },
+  latency: { duet: rtt(duetPing), libdatachannel: rtt(ndcPing) },
+  setup: { duet: setup(duetMany), duet_fresh_certificates: setup(duetFresh), libdatachannel: setup(ndcMany) },
+  memory: { duet_64_streams_kib: duet64.kib_per_connection, duet_1024_streams_kib: kib(duetMany), libdatachannel_kib: kib(ndcMany) },
   parse, allocations,
   sizes: { tool: size(tool), tool_stripped: size(`${tool}.stripped`), library_static: size(join(build, 'lib/libduet.a')) },
 };
@@ -94,11 +103,16 @@ for (const s of sizes) {
 const line = (name, ours, theirs) => console.log(`${name.padEnd(36)} ${pad(ours, 18)} ${pad(theirs, 22)}`);
 console.log('');
 line('', 'Duet', 'libdatachannel');
-line('64-byte ping-pong p50 / p99, us', `${duetBase.rtt_us.p50} / ${duetBase.rtt_us.p99}`, `${ndcBase.rtt_us.p50} / ${ndcBase.rtt_us.p99}`);
-line('set-up median / worst of 100, ms', `${duetBase.setup_ms} / ${duetBase.setup_worst_ms}`, `${ndcBase.setup_ms} / ${ndcBase.setup_worst_ms}`);
-line('… with fresh certificates', `${duetFresh.setup_ms} / ${duetFresh.setup_worst_ms}`, '');
-line('KiB per idle connection', `${duet64.kib_per_connection} (64 streams)`, ndcBase.kib_per_connection);
-line('', `${duetBase.kib_per_connection} (1024)`, '');
+const pair = (r) => `${r.p50} / ${r.p99}`;
+const times = (r) => `${r.median_ms} / ${r.worst_of_100_ms}`;
+const { latency, memory, machine_state: state } = results;
+line('64-byte ping-pong p50 / p99, us', pair(latency.duet), pair(latency.libdatachannel));
+line('set-up median / worst of 100, ms', times(results.setup.duet), times(results.setup.libdatachannel));
+line('… with fresh certificates', times(results.setup.duet_fresh_certificates), '');
+line('KiB per idle connection', `${memory.duet_64_streams_kib} (64 streams)`, memory.libdatachannel_kib);
+line('', `${memory.duet_1024_streams_kib} (1024)`, '');
+line('bare datagrams here p50 / p99, us', pair(state.udp_rtt_us), '');
+line('the machine stood still', `${state.stalls_per_s} times/s, ${state.stalled_percent} %`, `once ${state.worst_stall_ms} ms`);
 line('STUN parse / with integrity, per s', `${parse.stun_parse_per_s} / ${parse.stun_verify_per_s}`, '');
 line('SDP parse, per s (MB/s)', `${parse.sdp_parse_per_s} (${parse.sdp_mb_per_s})`, '');
 for (const a of allocations)

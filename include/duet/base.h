@@ -156,7 +156,8 @@ typedef enum duet_protocol {
     DUET_TLS,
 } duet_protocol;
 
-/** The way that a datagram takes. `socket` is the id of the DUET_REQUEST_OPEN that opened the socket. */
+/** The way that a datagram takes. `socket` is the id of the DUET_REQUEST_OPEN that opened the socket, or the `accepted` of the
+ *  DUET_ANSWER_ACCEPTED that told of it. */
 typedef struct duet_path {
     uint32_t socket;
     duet_protocol protocol;
@@ -166,7 +167,12 @@ typedef struct duet_path {
 
 DUET_API bool duet_path_equal(const duet_path *a, const duet_path *b);
 
-/** One datagram, in or out. The bytes belong to whoever made it:
+/** One datagram, in or out. On a path of DUET_TCP or DUET_TLS it is a piece of the byte stream: inputs are whatever arrived and
+ *  the object finds its frames in it; each output is a whole frame (or several), written completely or not at all: when
+ *  DUET_STREAM_PENDING_MAX bytes already wait for the peer, the driver drops the piece, as a router drops a datagram, and says
+ *  so with `path_error(EAGAIN)`. One slow stream thus holds up nobody else.
+ *
+ *  The bytes belong to whoever made it:
  *  - given to `…_input` they may be modified (decrypted in place) and are not kept;
  *  - from `…_output` they stay valid until the next call on that object other than `…_output`, and in any case for
  *    the next DUET_OUTPUT_BATCH outputs, so a driver may gather a batch and send it with one system call. */
@@ -185,6 +191,8 @@ typedef struct duet_datagram {
 #define DUET_HEADROOM 64
 /** Room behind an outgoing payload: the trailer of SRTP. */
 #define DUET_TAILROOM 160
+/** Bytes that a driver keeps for a stream whose peer does not read. */
+#define DUET_STREAM_PENDING_MAX (256u * 1024u)
 /** How many outputs of one object a driver may hold at a time. */
 #define DUET_OUTPUT_BATCH 64
 
@@ -192,22 +200,34 @@ typedef struct duet_datagram {
 
 /** What an object may ask of its driver (the real one in net/, the simulated one in sim/, or anybody's). */
 typedef enum duet_request_kind {
-    DUET_REQUEST_INTERFACES = 1, /**< list the network interfaces */
-    DUET_REQUEST_OPEN,           /**< open a socket; its datagrams carry `id` as path.socket */
-    DUET_REQUEST_LISTEN,         /**< accept stream connections on `bind` */
-    DUET_REQUEST_CLOSE,          /**< close the socket `id`; there is no answer */
-    DUET_REQUEST_RESOLVE,        /**< look up the host `name` */
+    DUET_REQUEST_INTERFACES = 1, /**< list the network interfaces, with `watch` again whenever they change */
+    DUET_REQUEST_OPEN,           /**< open a UDP socket or connect a stream; its datagrams carry `id` as path.socket */
+    DUET_REQUEST_LISTEN,         /**< accept stream connections on `bind`; each is told by a DUET_ANSWER_ACCEPTED */
+    DUET_REQUEST_CLOSE,          /**< close the socket or listener `id`, or withdraw the name; there is no answer */
+    DUET_REQUEST_RESOLVE, /**< look up the host `name`; a name that ends in ".local" by multicast DNS (RFC 6762) */
+    DUET_REQUEST_PUBLISH, /**< answer multicast DNS queries for `name` with `bind` until it is closed */
+    DUET_ANSWER_ACCEPTED, /**< only an answer: a connection came in on the listener `id` */
 } duet_request_kind;
+
+/** Ids of accepted connections are chosen by the driver, from here on; those of requests stay below. */
+#define DUET_SOCKET_ACCEPTED 0x80000000u
 
 typedef struct duet_request {
     duet_request_kind kind;
-    uint32_t id;            /**< repeated in the answer; for CLOSE the id of the OPEN */
+    uint32_t id; /**< repeated in the answer; for CLOSE the id of the OPEN, LISTEN or PUBLISH, or an accepted one */
     duet_protocol protocol; /**< OPEN, LISTEN */
-    duet_address bind;      /**< OPEN, LISTEN: local IP address; port 0 takes one from the range */
-    duet_address remote;    /**< OPEN of a stream: where to */
-    uint16_t port_min;      /**< OPEN with bind.port 0: first port of the range, 0 for any */
-    uint16_t port_max;      /**< last port of the range */
-    const char *name;       /**< RESOLVE: host name; OPEN with DUET_TLS: server name. Lives until the next call */
+    duet_address bind;   /**< OPEN, LISTEN: local IP address; port 0 takes one from the range. PUBLISH: the address */
+    duet_address remote; /**< OPEN of a stream: where to */
+    uint16_t port_min;   /**< OPEN, LISTEN with bind.port 0: first port of the range, 0 for any */
+    uint16_t port_max;   /**< last port of the range */
+    const char *name;    /**< RESOLVE, PUBLISH: host name; OPEN with DUET_TLS: server name. Lives until the next call */
+    bool watch;          /**< INTERFACES: answer again, with the same id, whenever they change */
+    bool share_port;     /**< OPEN, LISTEN: other sockets may bind the same port too (SO_REUSEPORT) */
+    duet_address
+        group; /**< OPEN of UDP: multicast group that is joined on the interface of `bind`; family NONE: none */
+    const char *ca_file; /**< OPEN with DUET_TLS: PEM of the trusted authorities, NULL: the system's */
+    bool tls_no_verify;  /**< OPEN with DUET_TLS: trust whoever answers. For tests */
+    const char *certificate_file, *key_file; /**< LISTEN with DUET_TLS: PEM chain and key; read again at each LISTEN */
 } duet_request;
 
 /** One network interface with one address. An interface with several addresses appears several times. */
@@ -224,8 +244,11 @@ typedef struct duet_interface {
 typedef struct duet_answer {
     duet_request_kind kind;
     uint32_t id;
-    int err;                       /**< DUET_OK, or why it failed */
-    duet_address local;            /**< OPEN, LISTEN: the bound address with its port */
+    int err;             /**< DUET_OK, or why it failed; DUET_ERR_AUTH: the certificate is not to be trusted */
+    const char *reason;  /**< what went wrong in words, for logs; may be NULL */
+    duet_address local;  /**< OPEN, LISTEN, ACCEPTED: the bound address with its port */
+    uint32_t accepted;   /**< ACCEPTED: the id of the new connection */
+    duet_address remote; /**< ACCEPTED: who connected */
     const duet_address *addresses; /**< RESOLVE: results, port 0 */
     size_t address_count;
     const duet_interface *interfaces; /**< INTERFACES */
@@ -242,7 +265,9 @@ typedef struct duet_endpoint_ops {
     int (*output)(void *object, duet_datagram *out, duet_time now); /**< 1 and a datagram, or 0 */
     int (*request)(void *object, duet_request *out);                /**< 1 and a request, or 0 */
     int (*answer)(void *object, const duet_answer *answer, duet_time now);
-    void (*path_error)(void *object, const duet_path *path, int error, duet_time now); /**< error: an errno value */
+    /** error: an errno value. Streams: 0 when the peer ended it in order, EAGAIN when a piece was dropped because too much
+     *  waits already, and any other error is the end of the stream. */
+    void (*path_error)(void *object, const duet_path *path, int error, duet_time now);
     void (*tick)(void *object, duet_time now);
     duet_time (*deadline)(const void *object);
     /** Installs what the object calls, from any thread, when it wants to be driven before its deadline. NULL removes. */
