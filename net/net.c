@@ -319,7 +319,7 @@ static void handle_request(net_endpoint *ep, const duet_request *request)
         if (s)
             net_socket_close(s);
         return;
-    case DUET_REQUEST_LISTEN:
+    default:
         break;
     }
     net_endpoint_answer(ep, &answer);

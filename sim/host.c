@@ -271,7 +271,7 @@ static void handle_request(sim_endpoint *ep, const duet_request *request)
     case DUET_REQUEST_CLOSE:
         close_sockets(ep->sim, ep, false, request->id);
         break;
-    case DUET_REQUEST_LISTEN:
+    default:
         answer.err = DUET_ERR_UNSUPPORTED;
         ep->ops->answer(ep->object, &answer, ep->sim->now);
         break;
