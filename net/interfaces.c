@@ -75,3 +75,19 @@ int net_interfaces(const duet_env *env, duet_interface **out, size_t *count)
     *count = array.count;
     return DUET_OK;
 }
+
+uint32_t net_interface_index(const duet_env *env, const duet_address *address)
+{
+    duet_interface *list;
+    size_t count;
+    uint32_t index = 0;
+
+    if (net_interfaces(env, &list, &count) != DUET_OK)
+        return 0;
+    for (size_t i = 0; i < count && !index; i++) {
+        if (duet_address_ip_equal(&list[i].address, address))
+            index = list[i].index;
+    }
+    duet_free(env, list);
+    return index;
+}

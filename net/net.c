@@ -9,9 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EVENTS_PER_TURN  64
-#define PASSES_PER_TURN  4 /* over the dirty list: endpoints of one loop answer each other without a wait between */
-#define ROUNDS_PER_SERVE 8
+#define EVENTS_PER_TURN     64
+#define PASSES_PER_TURN     4 /* over the dirty list: endpoints of one loop answer each other without a wait between */
+#define RECEIVE_BUFFERS_MAX 64
+#define STREAM_TIMEOUT      DUET_SECONDS(10)
 
 static duet_time clock_now(void)
 {
@@ -52,6 +53,15 @@ void net_source_remove(duet_net *net, net_source *source)
     epoll_ctl(net->epoll, EPOLL_CTL_DEL, source->fd, NULL);
 }
 
+void net_source_close(duet_net *net, net_source *source)
+{
+    if (source->fd < 0)
+        return;
+    net_source_remove(net, source);
+    close(source->fd);
+    source->fd = -1;
+}
+
 void net_bury(duet_net *net, net_grave *grave, void *block)
 {
     grave->block = block;
@@ -59,7 +69,7 @@ void net_bury(duet_net *net, net_grave *grave, void *block)
     net->graves = grave;
 }
 
-static void empty_graves(duet_net *net)
+void net_empty_graves(duet_net *net)
 {
     while (net->graves) {
         net_grave *grave = net->graves;
@@ -68,7 +78,7 @@ static void empty_graves(duet_net *net)
     }
 }
 
-static void show_on_fd(duet_net *net)
+void net_show_on_fd(duet_net *net)
 {
     uint64_t one = 1;
     ssize_t ignored = write(net->event_fd, &one, sizeof(one)); /* full means that it shows already */
@@ -83,6 +93,18 @@ static void event_ready(net_source *source, uint32_t events)
 
     (void)events;
     (void)ignored;
+}
+
+size_t net_receive_buffers(const duet_net *net)
+{
+    return net->config.no_batch ? 1 : net->config.receive_buffers;
+}
+
+uint8_t *net_receive_buffer(duet_net *net)
+{
+    if (!net->receive_buffer)
+        net->receive_buffer = duet_alloc(&net->env, net_receive_buffers(net) * NET_BUFFER_SIZE);
+    return net->receive_buffer;
 }
 
 /* ---- create and destroy ---- */
@@ -115,6 +137,10 @@ int duet_net_create(duet_net **out, const duet_net_config *config)
     net->config.env = NULL;
     if (net->config.receive_buffers == 0)
         net->config.receive_buffers = 8;
+    if (net->config.receive_buffers > RECEIVE_BUFFERS_MAX)
+        net->config.receive_buffers = RECEIVE_BUFFERS_MAX;
+    if (net->config.stream_timeout == 0)
+        net->config.stream_timeout = STREAM_TIMEOUT;
     if (net->config.socket_buffer == 0)
         net->config.socket_buffer = 2 << 20;
     net->gso = net->gro = !net->config.no_offload && !net->config.no_batch;
@@ -135,26 +161,6 @@ int duet_net_create(duet_net **out, const duet_net_config *config)
     net->now = clock_now();
     *out = net;
     return DUET_OK;
-}
-
-static void endpoint_forget(net_endpoint *ep)
-{
-    duet_net *net = ep->net;
-
-    if (ep->dead)
-        return;
-    ep->dead = true;
-    ep->ops->set_wake(ep->object, NULL, NULL);
-    net_resolver_forget(net->resolver, ep);
-    while (ep->sockets)
-        net_socket_close(ep->sockets);
-    duet_timers_cancel(&net->timers, &ep->alarm.timer);
-    net_endpoint **link = &net->endpoints;
-    while (*link != ep)
-        link = &(*link)->next;
-    *link = ep->next;
-    if (!ep->dirty) /* otherwise it is buried when the dirty list is worked off */
-        net_bury(net, &ep->grave, ep);
 }
 
 static net_endpoint *pop_dirty(duet_net *net)
@@ -193,7 +199,7 @@ void duet_net_destroy(duet_net *net)
     if (!net)
         return;
     while (net->endpoints)
-        endpoint_forget(net->endpoints);
+        net_endpoint_forget(net->endpoints);
     while (pop_dirty(net))
         continue;
     for (net_post *post = take_posts(net); post;) {
@@ -201,8 +207,11 @@ void duet_net_destroy(duet_net *net)
         duet_free(&net->env, post);
         post = next;
     }
+    while (net->lingering)
+        net_stream_abort(net->lingering);
     net_resolver_destroy(net->resolver);
-    empty_graves(net);
+    net_watcher_destroy(net->watcher);
+    net_empty_graves(net);
     close_fd(net->timer_fd);
     close_fd(net->event_fd);
     close_fd(net->epoll);
@@ -211,166 +220,6 @@ void duet_net_destroy(duet_net *net)
     duet_free(&net->env, net->name_servers);
     duet_env env = net->env;
     duet_free(&env, net);
-}
-
-/* ---- endpoints ---- */
-
-void net_mark_dirty(net_endpoint *ep)
-{
-    duet_net *net = ep->net;
-
-    if (ep->dirty || ep->dead)
-        return;
-    ep->dirty = true;
-    if (net->last_dirty)
-        net->last_dirty->next_dirty = ep;
-    else
-        net->first_dirty = ep;
-    net->last_dirty = ep;
-    if (net->pollable && !net->in_turn)
-        show_on_fd(net);
-}
-
-static void endpoint_wake(void *user)
-{
-    net_endpoint *ep = user;
-    duet_net *net = ep->net;
-
-    if (atomic_load(&net->owner) == this_thread()) {
-        net_mark_dirty(ep);
-        return;
-    }
-    atomic_store(&ep->foreign_wake, true);
-    atomic_store(&net->foreign_wakes, true);
-    show_on_fd(net);
-}
-
-/* Wakes that came from other threads: usrsctp's timers may have run there. */
-static void collect_foreign_wakes(duet_net *net)
-{
-    if (!atomic_exchange(&net->foreign_wakes, false))
-        return;
-    for (net_endpoint *ep = net->endpoints; ep; ep = ep->next) {
-        if (atomic_exchange(&ep->foreign_wake, false))
-            net_mark_dirty(ep);
-    }
-}
-
-static void endpoint_due(net_alarm *alarm)
-{
-    net_mark_dirty((net_endpoint *)alarm);
-}
-
-int duet_net_attach(duet_net *net, const duet_endpoint_ops *ops, void *object)
-{
-    net_endpoint *ep = duet_calloc(&net->env, sizeof(*ep));
-
-    if (!ep)
-        return DUET_ERR_NOMEM;
-    ep->alarm.fire = endpoint_due;
-    ep->net = net;
-    ep->ops = ops;
-    ep->object = object;
-    ep->next = net->endpoints;
-    net->endpoints = ep;
-    ops->set_wake(object, endpoint_wake, ep);
-    net_mark_dirty(ep);
-    return DUET_OK;
-}
-
-void net_endpoint_answer(net_endpoint *ep, const duet_answer *answer)
-{
-    if (ep->dead)
-        return;
-    ep->ops->answer(ep->object, answer, duet_net_now(ep->net));
-    net_mark_dirty(ep);
-}
-
-static void answer_interfaces(net_endpoint *ep, duet_answer *answer)
-{
-    duet_interface *interfaces = NULL;
-
-    answer->err = net_interfaces(&ep->net->env, &interfaces, &answer->interface_count);
-    answer->interfaces = interfaces;
-    net_endpoint_answer(ep, answer);
-    duet_free(&ep->net->env, interfaces);
-}
-
-static void handle_request(net_endpoint *ep, const duet_request *request)
-{
-    duet_answer answer = {.kind = request->kind, .id = request->id, .err = DUET_ERR_UNSUPPORTED};
-    net_socket *s;
-
-    switch (request->kind) {
-    case DUET_REQUEST_INTERFACES:
-        answer_interfaces(ep, &answer);
-        return;
-    case DUET_REQUEST_OPEN:
-        if (request->protocol == DUET_UDP)
-            answer.err = net_udp_open(ep, request, &answer);
-        break;
-    case DUET_REQUEST_RESOLVE:
-        answer.err = net_resolve(ep, request);
-        if (answer.err == DUET_OK)
-            return; /* the answer comes later */
-        break;
-    case DUET_REQUEST_CLOSE:
-        s = net_socket_find(ep, request->id);
-        if (s)
-            net_socket_close(s);
-        return;
-    default:
-        break;
-    }
-    net_endpoint_answer(ep, &answer);
-}
-
-/* Drives one endpoint until it has nothing more to do now. */
-static void serve(net_endpoint *ep)
-{
-    duet_net *net = ep->net;
-    duet_request request;
-
-    for (int round = 0; round < ROUNDS_PER_SERVE && !ep->dead; round++) {
-        ep->ops->tick(ep->object, net->now);
-        bool asked = false;
-        while (!ep->dead && ep->ops->request(ep->object, &request) == 1) {
-            asked = true;
-            handle_request(ep, &request);
-        }
-        if (!ep->dead && !ep->blocked)
-            net_udp_flush(ep);
-        if (ep->dead)
-            return;
-        duet_time deadline = ep->ops->deadline(ep->object);
-        if (deadline > net->now && !asked) {
-            duet_timers_set(&net->timers, &ep->alarm.timer, deadline);
-            return;
-        }
-    }
-    if (!ep->dead)
-        net_mark_dirty(ep); /* others first */
-}
-
-void duet_net_detach(duet_net *net, void *object)
-{
-    net_endpoint *ep = net->endpoints;
-
-    while (ep && ep->object != object)
-        ep = ep->next;
-    if (!ep)
-        return;
-    duet_request request;
-    ep->ops->tick(object, duet_net_now(net)); /* a closed object says its goodbyes now */
-    if (ep->dead)
-        return;
-    if (!ep->blocked)
-        net_udp_flush(ep);
-    while (ep->ops->request(object, &request) == 1)
-        continue; /* CLOSE and the like: all sockets close now anyway */
-    endpoint_forget(ep);
-    if (!net->in_turn && !ep->dirty)
-        empty_graves(net);
 }
 
 /* ---- turns ---- */
@@ -405,6 +254,17 @@ static void run_posts(duet_net *net)
     }
 }
 
+/* Wakes that came from other threads: usrsctp's timers may have run there. */
+static void collect_foreign_wakes(duet_net *net)
+{
+    if (!atomic_exchange(&net->foreign_wakes, false))
+        return;
+    for (net_endpoint *ep = net->endpoints; ep; ep = ep->next) {
+        if (atomic_exchange(&ep->foreign_wake, false))
+            net_mark_dirty(ep);
+    }
+}
+
 static void fire_timers(duet_net *net)
 {
     for (duet_timer *t = duet_timers_pop(&net->timers, net->now); t; t = duet_timers_pop(&net->timers, net->now)) {
@@ -424,18 +284,18 @@ static void serve_dirty(duet_net *net)
                 break;
             more = ep != last;
             if (!ep->dead)
-                serve(ep);
+                net_endpoint_serve(ep);
         }
     }
 }
 
 /* In a foreign loop, timers and left-over work must make the descriptor readable. */
-static void arm_fd(duet_net *net)
+void net_arm_fd(duet_net *net)
 {
     if (!net->pollable)
         return;
     if (net->first_dirty)
-        show_on_fd(net);
+        net_show_on_fd(net);
     duet_time deadline = duet_timers_deadline(&net->timers);
     if (deadline == net->timer_fd_deadline)
         return;
@@ -478,8 +338,8 @@ int duet_net_turn(duet_net *net, duet_time timeout)
     fire_timers(net);
     serve_dirty(net);
     net->in_turn = false;
-    empty_graves(net);
-    arm_fd(net);
+    net_empty_graves(net);
+    net_arm_fd(net);
     return DUET_OK;
 }
 
@@ -502,7 +362,7 @@ int duet_net_fd(duet_net *net)
 {
     if (!net->pollable) {
         net->pollable = true;
-        arm_fd(net);
+        net_arm_fd(net);
     }
     return net->epoll;
 }
@@ -521,115 +381,11 @@ int duet_net_post(duet_net *net, void (*fn)(void *arg), void *arg)
         net->first_post = post;
     net->last_post = post;
     pthread_mutex_unlock(&net->post_lock);
-    show_on_fd(net);
+    net_show_on_fd(net);
     return DUET_OK;
 }
 
 void duet_net_get_stats(const duet_net *net, duet_net_stats *out)
 {
     *out = net->stats;
-}
-
-/* ---- timers and watched descriptors of the application ---- */
-
-struct duet_net_timer {
-    net_alarm alarm; /* first */
-    net_grave grave;
-    duet_net *net;
-    void (*fn)(void *arg);
-    void *arg;
-};
-
-static void timer_fired(net_alarm *alarm)
-{
-    duet_net_timer *timer = (duet_net_timer *)alarm;
-
-    timer->fn(timer->arg);
-}
-
-int duet_net_timer_start(duet_net_timer **out, duet_net *net, duet_time delay, void (*fn)(void *arg), void *arg)
-{
-    duet_net_timer *timer = duet_calloc(&net->env, sizeof(*timer));
-
-    *out = timer;
-    if (!timer)
-        return DUET_ERR_NOMEM;
-    timer->alarm.fire = timer_fired;
-    timer->net = net;
-    timer->fn = fn;
-    timer->arg = arg;
-    duet_time now = duet_net_now(net);
-    duet_timers_set(&net->timers, &timer->alarm.timer, delay < DUET_NEVER - now ? now + delay : DUET_NEVER);
-    if (!net->in_turn)
-        arm_fd(net);
-    return DUET_OK;
-}
-
-void duet_net_timer_cancel(duet_net_timer *timer)
-{
-    if (!timer)
-        return;
-    duet_timers_cancel(&timer->net->timers, &timer->alarm.timer);
-    net_bury(timer->net, &timer->grave, timer);
-}
-
-struct duet_net_watch {
-    net_source source; /* first */
-    net_grave grave;
-    duet_net *net;
-    void (*fn)(void *arg, unsigned ready);
-    void *arg;
-};
-
-static void watch_ready(net_source *source, uint32_t events)
-{
-    duet_net_watch *watch = (duet_net_watch *)source;
-    unsigned ready = 0;
-
-    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP | EPOLLRDHUP))
-        ready |= DUET_NET_READABLE;
-    if (events & EPOLLOUT)
-        ready |= DUET_NET_WRITABLE;
-    watch->fn(watch->arg, ready);
-}
-
-static uint32_t epoll_interest(unsigned interest)
-{
-    return (interest & DUET_NET_READABLE ? (uint32_t)EPOLLIN : 0) |
-           (interest & DUET_NET_WRITABLE ? (uint32_t)EPOLLOUT : 0);
-}
-
-int duet_net_watch_start(duet_net_watch **out, duet_net *net, int fd, unsigned interest,
-                         void (*fn)(void *arg, unsigned ready), void *arg)
-{
-    duet_net_watch *watch = duet_calloc(&net->env, sizeof(*watch));
-
-    *out = NULL;
-    if (!watch)
-        return DUET_ERR_NOMEM;
-    watch->source = (net_source){watch_ready, fd};
-    watch->net = net;
-    watch->fn = fn;
-    watch->arg = arg;
-    if (net_source_add(net, &watch->source, epoll_interest(interest)) != DUET_OK) {
-        duet_free(&net->env, watch);
-        return DUET_ERR_IO; /* for example a regular file, which epoll refuses */
-    }
-    *out = watch;
-    return DUET_OK;
-}
-
-int duet_net_watch_change(duet_net_watch *watch, unsigned interest)
-{
-    net_source_change(watch->net, &watch->source, epoll_interest(interest));
-    return DUET_OK;
-}
-
-void duet_net_watch_stop(duet_net_watch *watch)
-{
-    if (!watch)
-        return;
-    net_source_remove(watch->net, &watch->source);
-    watch->source.fd = -1;
-    net_bury(watch->net, &watch->grave, watch);
 }

@@ -25,6 +25,7 @@ typedef struct duet_net_config {
     int socket_buffer;        /**< SO_SNDBUF and SO_RCVBUF in bytes; 0 is 2 MiB, the kernel may grant less */
     const char *name_servers; /**< for look-ups, "127.0.0.1:5353,…", copied; NULL: as the system is configured */
     duet_time name_timeout; /**< of the first try of a look-up; there are two, the second takes twice as long. 0: 2 s */
+    duet_time stream_timeout; /**< for connecting a stream, and for a handshake of TLS. 0: 10 s */
 } duet_net_config;
 
 DUET_API void duet_net_config_init(duet_net_config *config);
@@ -83,6 +84,9 @@ typedef struct duet_net_stats {
     uint64_t send_blocked;              /**< times that a socket was full */
     uint64_t send_errors;
     uint64_t truncated;
+    uint64_t send_dropped;      /**< datagrams and pieces for sockets that stayed full */
+    uint64_t streams_opened;    /**< connections, and what listeners accepted; TLS after its handshake */
+    uint64_t handshakes_failed; /**< TLS handshakes of listeners that came to nothing */
 } duet_net_stats;
 
 DUET_API void duet_net_get_stats(const duet_net *net, duet_net_stats *out);
