@@ -283,9 +283,9 @@ static void impaired_set_wake(void *object, void (*wake)(void *user), void *user
 
 const duet_endpoint_ops *app_impaired_ops(void)
 {
-    static const duet_endpoint_ops ops = {sizeof(ops),      impaired_input,    impaired_output,
-                                          impaired_request, impaired_answer,   impaired_path_error,
-                                          impaired_tick,    impaired_deadline, impaired_set_wake};
+    static const duet_endpoint_ops ops = {
+        sizeof(ops),         impaired_input, impaired_output,   impaired_request,  impaired_answer,
+        impaired_path_error, impaired_tick,  impaired_deadline, impaired_set_wake, NULL};
 
     return &ops;
 }

@@ -659,8 +659,8 @@ static void ops_set_wake(void *object, void (*fn)(void *user), void *user)
 
 const duet_endpoint_ops *duet_mdns_endpoint_ops(void)
 {
-    static const duet_endpoint_ops ops = {sizeof(ops),    ops_input, ops_output,   ops_request, ops_answer,
-                                          ops_path_error, ops_tick,  ops_deadline, ops_set_wake};
+    static const duet_endpoint_ops ops = {sizeof(ops),    ops_input, ops_output,   ops_request,  ops_answer,
+                                          ops_path_error, ops_tick,  ops_deadline, ops_set_wake, NULL};
 
     return &ops;
 }

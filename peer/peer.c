@@ -475,10 +475,22 @@ static void ops_set_wake(void *object, void (*wake)(void *user), void *user)
     duet_pc_set_wake(object, wake, user);
 }
 
+static const char *ops_local_ufrag(const void *object, size_t index)
+{
+    const duet_pc *pc = object;
+
+    for (size_t i = 0; i < pc->transport_count; i++) {
+        const pc_transport *t = pc->transports[i];
+        if (!t->released && index-- == 0)
+            return duet_ice_agent_local_credentials(t->ice)->ufrag;
+    }
+    return NULL;
+}
+
 const duet_endpoint_ops *duet_pc_endpoint_ops(void)
 {
-    static const duet_endpoint_ops ops = {sizeof(ops),    ops_input, ops_output,   ops_request, ops_answer,
-                                          ops_path_error, ops_tick,  ops_deadline, ops_set_wake};
+    static const duet_endpoint_ops ops = {sizeof(ops),    ops_input, ops_output,   ops_request,  ops_answer,
+                                          ops_path_error, ops_tick,  ops_deadline, ops_set_wake, ops_local_ufrag};
 
     return &ops;
 }

@@ -272,6 +272,9 @@ typedef struct duet_endpoint_ops {
     duet_time (*deadline)(const void *object);
     /** Installs what the object calls, from any thread, when it wants to be driven before its deadline. NULL removes. */
     void (*set_wake)(void *object, void (*wake)(void *user), void *user);
+    /** The username fragments that checks for this object carry at present, by index; NULL past the last one. Only for a driver
+     *  that shares a socket (duet/mux.h); NULL where that makes no sense. */
+    const char *(*local_ufrag)(const void *object, size_t index);
 } duet_endpoint_ops;
 
 /* ---- value types that several modules share ------------------------------------------------------------------- */

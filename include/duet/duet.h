@@ -6,6 +6,7 @@
 #include "duet/dcep.h"
 #include "duet/dtls.h"
 #include "duet/ice.h"
+#include "duet/mux.h"
 #include "duet/net.h"
 #include "duet/peer.h"
 #include "duet/sctp.h"

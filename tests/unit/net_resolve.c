@@ -141,7 +141,7 @@ static void no_wake(void *object, void (*wake)(void *user), void *user)
 }
 
 static const duet_endpoint_ops ops = {sizeof(ops),   no_input, no_output,   ask_request, ask_answer,
-                                      no_path_error, no_tick,  no_deadline, no_wake};
+                                      no_path_error, no_tick,  no_deadline, no_wake,     NULL};
 
 typedef struct bench {
     server server;
