@@ -206,11 +206,13 @@ static int inspect_capture(inspect_command *c)
 static void usage(FILE *f)
 {
     fputs("Usage: duet inspect KIND [FILE]\n\n"
-          "Decodes FILE, or standard input, to JSON. KIND is sdp, candidate, stun, sctp, dcep, dtls, or pcap for all "
-          "that\n"
-          "a capture (pcap or pcapng) holds; with another KIND a capture gives the messages of that kind. What cannot "
-          "be\n"
-          "decoded is told with its offset and the reason, and the exit code is 2.\n\n"
+          "Decodes FILE, or standard input, to JSON. KIND is sdp, candidate, stun (TURN too), channeldata, sctp, dcep, "
+          "dtls,\n"
+          "mdns, a piece of a TCP stream (turn-stream, rfc4571), or pcap for all that a capture (pcap or pcapng) "
+          "holds; with\n"
+          "another KIND a capture gives the messages of that kind. What cannot be decoded is told with its offset and "
+          "the\n"
+          "reason, and the exit code is 2.\n\n"
           "  --format FORMAT      of the input: auto (the default), raw, hex, base64 or pcap\n"
           "  --roundtrip          write what was decoded again and compare: exit code 1 when it differs\n"
           "  --compact            one line for each message\n"
@@ -289,7 +291,10 @@ static bool parse_kind(inspect_command *c, const char *name)
     c->kind = inspect_kind_find(name);
     c->options.kind = name;
     if (!c->kind)
-        app_error("inspect: \"%s\" is not sdp, candidate, stun, sctp, dcep, dtls or pcap", name);
+        app_error("inspect: \"%s\" is none of sdp, candidate, stun, channeldata, sctp, dcep, dtls, mdns, turn-stream, "
+                  "rfc4571 "
+                  "and pcap",
+                  name);
     return c->kind != NULL;
 }
 

@@ -28,12 +28,21 @@ int inspect_sctp(const uint8_t *data, size_t len, json_t *out, inspect_error *er
 int inspect_dcep(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
 int inspect_dtls(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
 
+int inspect_channeldata(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+int inspect_turn_stream(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+int inspect_rfc4571(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+int inspect_mdns(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+
 int inspect_sdp_encode(const json_t *in, duet_buffer *out);
 int inspect_candidate_encode(const json_t *in, duet_buffer *out);
 int inspect_stun_encode(const json_t *in, duet_buffer *out);
 int inspect_sctp_encode(const json_t *in, duet_buffer *out);
 int inspect_dcep_encode(const json_t *in, duet_buffer *out);
 int inspect_dtls_encode(const json_t *in, duet_buffer *out);
+int inspect_channeldata_encode(const json_t *in, duet_buffer *out);
+int inspect_turn_stream_encode(const json_t *in, duet_buffer *out);
+int inspect_rfc4571_encode(const json_t *in, duet_buffer *out);
+int inspect_mdns_encode(const json_t *in, duet_buffer *out);
 
 typedef struct inspect_kind {
     const char *name;

@@ -3,9 +3,16 @@
 #include <string.h>
 
 static const inspect_kind kinds[] = {
-    {"sdp", inspect_sdp, inspect_sdp_encode},    {"candidate", inspect_candidate, inspect_candidate_encode},
-    {"stun", inspect_stun, inspect_stun_encode}, {"sctp", inspect_sctp, inspect_sctp_encode},
-    {"dcep", inspect_dcep, inspect_dcep_encode}, {"dtls", inspect_dtls, inspect_dtls_encode},
+    {"sdp", inspect_sdp, inspect_sdp_encode},
+    {"candidate", inspect_candidate, inspect_candidate_encode},
+    {"stun", inspect_stun, inspect_stun_encode},
+    {"sctp", inspect_sctp, inspect_sctp_encode},
+    {"dcep", inspect_dcep, inspect_dcep_encode},
+    {"dtls", inspect_dtls, inspect_dtls_encode},
+    {"channeldata", inspect_channeldata, inspect_channeldata_encode},
+    {"turn-stream", inspect_turn_stream, inspect_turn_stream_encode},
+    {"rfc4571", inspect_rfc4571, inspect_rfc4571_encode},
+    {"mdns", inspect_mdns, inspect_mdns_encode},
 };
 
 const inspect_kind *inspect_kind_find(const char *name)

@@ -2,6 +2,7 @@
  * (RFC 8200), UDP (RFC 768), and the protocols that share a WebRTC port (RFC 7983). */
 #include "inspect_packet.h"
 #include "inspect_layout.h"
+#include "inspect_stream.h"
 #include <string.h>
 
 enum {
@@ -18,13 +19,15 @@ enum {
 #define ETHERTYPE_IPV6 0x86ddu
 #define ETHERTYPE_VLAN 0x8100u
 #define ETHERTYPE_QINQ 0x88a8u
+#define PROTOCOL_TCP   6u
 #define PROTOCOL_UDP   17u
+#define PORT_MDNS      5353
 #define PROTOCOL_SCTP  132u
 #define EXTENSIONS_MAX 8
 
 /* What a packet holds behind its headers. */
 typedef struct payload {
-    enum { PAYLOAD_NONE = 0, PAYLOAD_UDP, PAYLOAD_SCTP } kind;
+    enum { PAYLOAD_NONE = 0, PAYLOAD_UDP, PAYLOAD_TCP, PAYLOAD_SCTP } kind;
     duet_address from, to;
     bool has_addresses, fragment, truncated;
     duet_bytes bytes;
@@ -67,6 +70,22 @@ static void decode_udp(duet_reader r, payload *out)
     out->kind = PAYLOAD_UDP;
 }
 
+/* One segment: streams are not put together, frames are looked for from its start. */
+static void decode_tcp(duet_reader r, payload *out)
+{
+    out->from.port = duet_read_u16(&r);
+    out->to.port = duet_read_u16(&r);
+    duet_read_skip(&r, 8);
+    size_t header = (size_t)(duet_read_u8(&r) >> 4) * 4;
+    if (r.failed || header < 20)
+        return;
+    duet_read_skip(&r, header - 13);
+    if (r.failed || duet_reader_left(&r) == 0)
+        return;
+    out->bytes = duet_read_bytes(&r, duet_reader_left(&r));
+    out->kind = PAYLOAD_TCP;
+}
+
 static void decode_transport(duet_bytes bytes, uint8_t protocol, payload *out)
 {
     duet_reader r = duet_reader_init(bytes.data, bytes.len);
@@ -76,6 +95,8 @@ static void decode_transport(duet_bytes bytes, uint8_t protocol, payload *out)
         return;
     if (protocol == PROTOCOL_UDP)
         decode_udp(r, out);
+    if (protocol == PROTOCOL_TCP)
+        decode_tcp(r, out);
     if (protocol == PROTOCOL_SCTP) {
         out->bytes = bytes;
         out->kind = PAYLOAD_SCTP;
@@ -193,27 +214,6 @@ static void decode_link(const pcap_packet *packet, payload *out)
 
 /* ---- datagrams ---- */
 
-/* What the first byte says, RFC 7983 section 7; RTP and RTCP by RFC 5761 section 4. */
-static const char *protocol_of(duet_bytes bytes)
-{
-    uint8_t first = bytes.len > 0 ? bytes.data[0] : 255;
-
-    if (bytes.len == 0)
-        return "empty";
-    if (first <= 3)
-        return "stun";
-    if (first >= 16 && first <= 19)
-        return "zrtp";
-    if (first >= 20 && first <= 63)
-        return "dtls";
-    if (first >= 64 && first <= 79)
-        return "turn-channel";
-    if (first < 128 || first > 191)
-        return "unknown";
-    uint8_t type = bytes.len > 1 ? bytes.data[1] & 0x7f : 0;
-    return type >= 64 && type <= 95 ? "rtcp" : "rtp";
-}
-
 static const inspect_field rtp_fields[] = {
     {.name = "flags", .kind = INSPECT_CODE, .size = 1},
     {.name = "markerAndPayloadType", .kind = INSPECT_NUMBER, .size = 1},
@@ -316,16 +316,33 @@ static bool is_wanted(const inspect_options *o, const char *protocol)
     return strcmp(o->kind, "dcep") == 0 && strcmp(protocol, "sctp") == 0;
 }
 
+/* NULL: a TCP segment that is none of ours. */
+static const char *protocol_of(const payload *p)
+{
+    if (p->kind == PAYLOAD_SCTP)
+        return "sctp";
+    if (p->kind == PAYLOAD_TCP)
+        return inspect_framing_of(p->bytes);
+    if (p->from.port == PORT_MDNS || p->to.port == PORT_MDNS)
+        return "mdns";
+    return inspect_protocol_of(p->bytes);
+}
+
 static int decode_payload(const payload *p, const inspect_options *o, json_t *record, bool *wanted,
                           inspect_counts *counts)
 {
     duet_bytes bytes = p->bytes;
-    const char *protocol = p->kind == PAYLOAD_SCTP ? "sctp" : protocol_of(bytes);
+    const char *protocol = protocol_of(p);
 
-    if (strcmp(protocol, "turn-channel") == 0) {
+    if (!protocol) {
+        *wanted = false;
+        return DUET_OK;
+    }
+    bool asked_for_channel = o->kind && strcmp(o->kind, "channeldata") == 0;
+    if (strcmp(protocol, "channeldata") == 0 && !asked_for_channel) {
         bytes = strip_channel(bytes, record);
         if (json_object_get(record, "channel"))
-            protocol = protocol_of(bytes);
+            protocol = inspect_protocol_of(bytes);
     }
     *wanted = is_wanted(o, protocol);
     if (!*wanted)

@@ -26,7 +26,7 @@ _duet_options()
 _duet_words()
 {
     case $1 in
-        inspect) echo "sdp candidate stun sctp dcep dtls pcap" ;;
+        inspect) echo "sdp candidate stun channeldata sctp dcep dtls mdns turn-stream rfc4571 pcap" ;;
         peer | perf) echo "offer answer" ;;
         echo) echo "serve call" ;;
     esac

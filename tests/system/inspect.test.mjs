@@ -301,6 +301,45 @@ test('hexadecimal digits in any dress, base64 and raw bytes mean the same', (t) 
   assert.deepEqual(model('stun', stunRequest, '-', ...raw), expected);
 });
 
+// ---- TURN, streams, multicast DNS
+
+const channelData = bytes('40 01 00 05', Buffer.from('hello'));
+
+test('ChannelData tells its channel, its data and what is in it', () => {
+  const m = model('channeldata', channelData);
+  assert.equal(m.channel, '0x4001');
+  assert.equal(m.data, '68656c6c6f');
+  assert.equal(model('channeldata', bytes(channelData, '000000')).padding, '000000');
+  assert.equal(model('channeldata', bytes('4000 0058', stunRequest.subarray(0, 88))).protocol, 'stun');
+  assert.match(refusal('channeldata', '50000000'), /offset 0: channel number 0x5000 is outside 0x4000 to 0x4fff \(RFC 8656, 12\.4\)/);
+  assert.match(refusal('channeldata', '40000004 00'), /offset 2: ChannelData: data says 4 bytes, 1 are left/);
+});
+
+test('the frames of a stream with a TURN server are found, and the beginning of the next one', () => {
+  const m = model('turn-stream', bytes(stunRequest, channelData, '000000', '4001'));
+  assert.deepEqual(m.frames.map((f) => f.protocol), ['stun', 'channeldata']);
+  assert.equal(m.frames[0].message.method, model('stun', stunRequest).method);
+  assert.equal(m.rest, '4001');
+  assert.match(refusal('turn-stream', Buffer.from('POST / HTTP/1.1'), ...raw), /offset 0: frame: no frame begins here \(RFC 8656, 12\.5\)/);
+});
+
+test('the frames of ICE-TCP are found behind their lengths', () => {
+  const m = model('rfc4571', bytes(u16(stunRequest.length), stunRequest, u16(3), '160102', u16(9)));
+  assert.deepEqual(m.frames.map((f) => f.protocol), ['stun', 'dtls']);
+  assert.equal(m.rest, '0009');
+});
+
+test('multicast DNS shows names, addresses and the bits that RFC 6762 adds', () => {
+  const label = (text) => bytes([text.length], Buffer.from(text));
+  const name = bytes(label('a-b'), label('local'), [0]);
+  const m = model('mdns', bytes(u16(0, 0x8400, 1, 1, 0, 0), name, u16(1, 0x8001), 'c00c', u16(1, 0x8001), u32(120), u16(4), [10, 0, 0, 1]));
+  assert.equal(m.message, 'response');
+  assert.deepEqual([m.questions[0].name, m.questions[0].type, m.questions[0].unicastResponse], ['a-b.local', '0x0001 A', true]);
+  const [answer] = m.answers;
+  assert.deepEqual([answer.name, answer.address, answer.ttl, answer.cacheFlush], ['a-b.local', '10.0.0.1', 120, true]);
+  assert.match(refusal('mdns', bytes(u16(0, 0, 1, 0, 0, 0), 'c00c 0001 0001')), /the question is cut off or its name is not one/);
+});
+
 test('text that is not what --format says is refused with its offset', () => {
   assert.equal(refusal('stun', '00 0g', '--format', 'hex'), 'duet: hex: offset 4: the second digit of a byte is missing');
   assert.equal(refusal('stun', 'AAE!', '--format', 'base64'), 'duet: base64: offset 3: this character is not expected in base64 (RFC 4648, 4)');
@@ -308,7 +347,7 @@ test('text that is not what --format says is refused with its offset', () => {
 });
 
 test('a wrong command line is refused with exit code 2', (t) => {
-  assert.match(refusal('rtp', ''), /"rtp" is not sdp, candidate, stun, sctp, dcep, dtls or pcap/);
+  assert.match(refusal('rtp', ''), /"rtp" is none of sdp, candidate, stun, channeldata, sctp, dcep, dtls, mdns, turn-stream, rfc4571 and pcap/);
   assert.match(refusal('stun', '', join(folder(t), 'nothing')), /cannot read .*: No such file or directory/);
   assert.match(refusal('stun', '', '--format', 'morse'), /--format morse: give auto/);
   assert.match(refusal('stun', '', '--key', 'xyz'), /--key xyz: give hexadecimal digits/);
