@@ -320,7 +320,7 @@ test('the frames of a stream with a TURN server are found, and the beginning of 
   assert.deepEqual(m.frames.map((f) => f.protocol), ['stun', 'channeldata']);
   assert.equal(m.frames[0].message.method, model('stun', stunRequest).method);
   assert.equal(m.rest, '4001');
-  assert.match(refusal('turn-stream', Buffer.from('POST / HTTP/1.1'), ...raw), /offset 0: frame: no frame begins here \(RFC 8656, 12\.5\)/);
+  assert.match(refusal('turn-stream', Buffer.from('POST / HTTP/1.1'), ...raw), /turn-stream: offset 0: no frame begins here \(RFC 8656, 12\.5\)/);
 });
 
 test('the frames of ICE-TCP are found behind their lengths', () => {
