@@ -13,6 +13,7 @@ void net_endpoint_forget(net_endpoint *ep)
     ep->dead = true;
     ep->ops->set_wake(ep->object, NULL, NULL);
     net_resolver_forget(net->resolver, ep);
+    net_local_names_forget(net->local_names, ep);
     while (ep->sockets)
         net_socket_close(ep->sockets);
     duet_map_free(&ep->by_id);
@@ -115,7 +116,7 @@ static void handle_request(net_endpoint *ep, const duet_request *request)
         answer.err = net_listen(ep, request, &answer);
         break;
     case DUET_REQUEST_RESOLVE:
-        answer.err = net_resolve(ep, request);
+        answer.err = net_is_local_name(request->name) ? net_local_resolve(ep, request) : net_resolve(ep, request);
         if (answer.err == DUET_OK)
             return; /* the answer comes later */
         break;
@@ -123,8 +124,12 @@ static void handle_request(net_endpoint *ep, const duet_request *request)
         s = net_socket_find(ep, request->id);
         if (s)
             net_socket_close(s);
+        else
+            net_local_withdraw(ep, request->id);
         return;
     case DUET_REQUEST_PUBLISH:
+        answer.err = net_local_publish(ep, request);
+        break;
     case DUET_ANSWER_ACCEPTED:
         break;
     }

@@ -16,6 +16,7 @@
 typedef struct net_endpoint net_endpoint;
 typedef struct net_socket net_socket;
 typedef struct net_resolver net_resolver;
+typedef struct net_local_names net_local_names;
 typedef struct net_watcher net_watcher;
 typedef struct net_trust net_trust;
 
@@ -104,6 +105,7 @@ struct duet_net {
     net_endpoint *first_dirty, *last_dirty;
     net_grave *graves;
     net_resolver *resolver;
+    net_local_names *local_names;
     net_watcher *watcher;
     net_trust *trusts;
     net_socket *lingering; /* streams that were closed while something waited to be sent, newest first */
@@ -199,5 +201,13 @@ void net_watcher_destroy(net_watcher *w);
 int net_resolve(net_endpoint *ep, const duet_request *request);
 void net_resolver_forget(net_resolver *resolver, const net_endpoint *ep);
 void net_resolver_destroy(net_resolver *resolver);
+
+/* local_names.c: multicast DNS */
+bool net_is_local_name(const char *name);
+int net_local_resolve(net_endpoint *ep, const duet_request *request); /* OK: the answer comes later */
+int net_local_publish(net_endpoint *ep, const duet_request *request);
+void net_local_withdraw(net_endpoint *ep, uint32_t id); /* of the PUBLISH; nothing when there is none */
+void net_local_names_forget(net_local_names *all, const net_endpoint *ep);
+void net_local_names_destroy(net_local_names *all);
 
 #endif

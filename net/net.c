@@ -210,6 +210,7 @@ void duet_net_destroy(duet_net *net)
     while (net->lingering)
         net_stream_abort(net->lingering);
     net_resolver_destroy(net->resolver);
+    net_local_names_destroy(net->local_names);
     net_watcher_destroy(net->watcher);
     net_empty_graves(net);
     close_fd(net->timer_fd);
