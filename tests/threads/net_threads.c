@@ -219,8 +219,9 @@ static void lossy_set_wake(void *object, void (*wake)(void *user), void *user)
     duet_pc_set_wake(((side *)object)->pc, wake, user);
 }
 
-static const duet_endpoint_ops lossy_ops = {sizeof(lossy_ops), lossy_input, lossy_output,   lossy_request, lossy_answer,
-                                            lossy_path_error,  lossy_tick,  lossy_deadline, lossy_set_wake};
+static const duet_endpoint_ops lossy_ops = {
+    sizeof(lossy_ops), lossy_input, lossy_output,   lossy_request,  lossy_answer,
+    lossy_path_error,  lossy_tick,  lossy_deadline, lossy_set_wake, NULL};
 
 /* ---- life ---- */
 
