@@ -64,38 +64,49 @@ static duet_time exit_time(duet_sim *sim, sim_pipe *pipe, size_t len)
     return at;
 }
 
-static void arrive(duet_sim *sim, sim_alarm *alarm);
+void sim_lose(duet_sim *sim, sim_packet *p)
+{
+    if (p->is_stream)
+        sim_stream_lost(sim, p);
+    else
+        duet_free(&sim->env, p);
+}
 
 static void enter_pipe(duet_sim *sim, sim_pipe *pipe, sim_packet *p)
 {
-    if (pipe->link.mtu && p->len > pipe->link.mtu) {
+    if (!p->is_stream && pipe->link.mtu && p->len > pipe->link.mtu) {
         sim->stats.dropped_mtu++;
-        duet_free(&sim->env, p);
+        sim_lose(sim, p);
         return;
     }
     if (is_lost(sim, pipe)) {
         sim->stats.lost++;
-        duet_free(&sim->env, p);
+        sim_lose(sim, p);
         return;
     }
     if (sim_chance(sim, pipe->link.corrupt) && p->len > 0) {
+        sim->stats.corrupted++;
+        if (p->is_stream) { /* its checksum tells */
+            sim_lose(sim, p);
+            return;
+        }
         uint64_t bit = sim_random(sim) % (p->len * 8);
         p->data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
-        sim->stats.corrupted++;
     }
     duet_time at = exit_time(sim, pipe, p->len);
     if (at == DUET_NEVER) {
         sim->stats.dropped_queue++;
-        duet_free(&sim->env, p);
+        sim_lose(sim, p);
         return;
     }
+    p->alarm.fire = sim_arrive;
     duet_timers_set(&sim->timers, &p->alarm.timer, at);
 }
 
 /* A second copy right behind the first. */
 static void maybe_duplicate(duet_sim *sim, sim_pipe *pipe, const sim_packet *p)
 {
-    if (!sim_chance(sim, pipe->link.duplicate))
+    if (!sim_chance(sim, pipe->link.duplicate) || p->is_stream)
         return;
     sim_packet *copy = duet_memdup(&sim->env, p, sizeof(*p) + p->len);
     if (!copy)
@@ -105,79 +116,47 @@ static void maybe_duplicate(duet_sim *sim, sim_pipe *pipe, const sim_packet *p)
     enter_pipe(sim, pipe, copy);
 }
 
-static void deliver(duet_sim *sim, sim_packet *p)
+void sim_enter_up(duet_sim *sim, sim_packet *p, sim_interface *i)
 {
-    sim_socket *s = sim_find_socket(sim, &p->to);
-    duet_datagram in = {.path = {.local = p->to, .remote = p->from},
-                        .data = p->data,
-                        .len = p->len,
-                        .ecn = p->ecn,
-                        .dscp = p->dscp,
-                        .time = sim->now};
-
-    if (!s) {
-        sim->stats.unreachable++;
-        return;
-    }
-    sim->stats.delivered++;
-    sim->stats.bytes_delivered += p->len;
-    in.path.socket = s->id;
-    if (s->receive) {
-        s->receive(s->user, sim, &in.path, p->data, p->len);
-        return;
-    }
-    sim_endpoint *ep = s->endpoint;
-    ep->ops->input(ep->object, &in, sim->now);
-    sim_mark_dirty(ep);
+    p->at = i;
+    p->is_upwards = true;
+    maybe_duplicate(sim, &i->up, p);
+    enter_pipe(sim, &i->up, p);
 }
 
-static void arrive(duet_sim *sim, sim_alarm *alarm)
+void sim_enter_down(duet_sim *sim, sim_packet *p, sim_interface *i)
 {
-    sim_packet *p = (sim_packet *)alarm;
-    sim_interface *to = sim_find_interface(sim, &p->to);
-
-    if (!to || !to->is_up) {
-        sim->stats.unreachable++;
-        duet_free(&sim->env, p);
-        return;
-    }
-    if (p->passed_up) {
-        deliver(sim, p);
-        duet_free(&sim->env, p);
-        return;
-    }
-    p->passed_up = true;
-    maybe_duplicate(sim, &to->down, p);
-    enter_pipe(sim, &to->down, p);
+    p->at = i;
+    p->is_upwards = false;
+    maybe_duplicate(sim, &i->down, p);
+    enter_pipe(sim, &i->down, p);
 }
 
-int sim_transmit(duet_sim *sim, const duet_address *from, const duet_datagram *datagram)
+sim_packet *sim_packet_new(duet_sim *sim, const duet_address *from, const duet_address *to, const void *data,
+                           size_t len)
 {
-    sim_interface *interface = sim_find_interface(sim, from);
-    sim_packet *p = duet_alloc(&sim->env, sizeof(*p) + datagram->len);
+    sim_packet *p = duet_alloc(&sim->env, sizeof(*p) + len);
 
     if (!p)
-        return DUET_ERR_NOMEM;
+        return NULL;
     memset(p, 0, sizeof(*p));
-    p->alarm.fire = arrive;
+    p->alarm.fire = sim_arrive;
     p->from = *from;
-    p->to = datagram->path.remote;
-    p->dscp = datagram->dscp;
-    p->ecn = datagram->ecn;
-    p->len = datagram->len;
-    if (datagram->len)
-        memcpy(p->data, datagram->data, datagram->len);
+    p->to = *to;
+    p->len = len;
+    if (len)
+        memcpy(p->data, data, len);
+    return p;
+}
+
+void sim_packet_send(duet_sim *sim, sim_packet *p, sim_interface *from)
+{
     sim->stats.sent++;
     hash_packet(sim, p);
-    if (!interface) { /* forged: it comes from nowhere, without a link */
-        duet_timers_set(&sim->timers, &p->alarm.timer, sim->now);
-        return DUET_OK;
+    if (from) {
+        sim_enter_up(sim, p, from);
+        return;
     }
-    if (!interface->is_up) {
-        duet_free(&sim->env, p);
-        return DUET_ERR_IO;
-    }
-    maybe_duplicate(sim, &interface->up, p);
-    enter_pipe(sim, &interface->up, p);
-    return DUET_OK;
+    p->is_upwards = true;
+    duet_timers_set(&sim->timers, &p->alarm.timer, sim->now);
 }

@@ -20,6 +20,8 @@ int duet_sim_create(duet_sim **out, const duet_sim_config *config)
     sim->random = config ? config->seed : 0;
     sim->now = config ? config->start : 0;
     sim->stats.trace_hash = 0xCBF29CE484222325u;
+    /* The seeds are fixed: nobody aims at these tables, and a run must be the same every time. */
+    sim->interfaces = sim->sockets = sim->streams = (duet_map){.env = &sim->env, .seed = 0x6475657473696D75u};
     return DUET_OK;
 }
 
@@ -63,9 +65,9 @@ void duet_sim_destroy(duet_sim *sim)
         duet_timers_cancel(&sim->timers, t);
         duet_free(&sim->env, t);
     }
-    while (sim->sockets) {
-        sim_socket *s = sim->sockets;
-        sim->sockets = s->next;
+    while (sim->plain) {
+        sim_socket *s = sim->plain;
+        sim->plain = s->next;
         duet_free(&sim->env, s);
     }
     while (sim->names) {
@@ -74,6 +76,10 @@ void duet_sim_destroy(duet_sim *sim)
         duet_free(&sim->env, n);
     }
     free_hosts(sim);
+    sim_nats_free(sim);
+    duet_map_free(&sim->interfaces);
+    duet_map_free(&sim->sockets);
+    duet_map_free(&sim->streams);
     duet_env env = sim->env;
     duet_free(&env, sim);
 }
@@ -204,20 +210,66 @@ void duet_sim_get_stats(const duet_sim *sim, duet_sim_stats *out)
     *out = sim->stats;
 }
 
+/* ---- tables ---- */
+
+int sim_table_add(duet_map *table, sim_entry *entry, uint64_t key)
+{
+    entry->key = key;
+    entry->next_same = duet_map_get(table, key);
+    return duet_map_set(table, key, entry);
+}
+
+void sim_table_remove(duet_map *table, sim_entry *entry)
+{
+    sim_entry *first = duet_map_get(table, entry->key);
+    sim_entry **link = &first;
+
+    while (*link && *link != entry)
+        link = &(*link)->next_same;
+    if (!*link)
+        return;
+    *link = entry->next_same;
+    if (first)
+        (void)duet_map_set(table, entry->key, first); /* it replaces: no memory is needed */
+    else
+        duet_map_remove(table, entry->key);
+}
+
+/* ---- names ---- */
+
+int sim_name_add(duet_sim *sim, const char *name, const duet_address *address, const sim_endpoint *publisher,
+                 uint32_t id)
+{
+    size_t len = strlen(name) + 1;
+    sim_name *n = duet_alloc(&sim->env, sizeof(*n) + len);
+
+    if (!n)
+        return DUET_ERR_NOMEM;
+    *n = (sim_name){sim->names, publisher, id, *address};
+    memcpy(n->name, name, len);
+    sim->names = n;
+    return DUET_OK;
+}
+
+void sim_names_withdraw(duet_sim *sim, const sim_endpoint *publisher, bool all, uint32_t id)
+{
+    sim_name **link = &sim->names;
+
+    while (*link) {
+        sim_name *n = *link;
+        if (n->publisher == publisher && (all || n->id == id)) {
+            *link = n->next;
+            duet_free(&sim->env, n);
+        } else {
+            link = &n->next;
+        }
+    }
+}
+
 int duet_sim_add_name(duet_sim *sim, const char *name, const char *address)
 {
     duet_address a;
 
     int err = duet_address_parse(&a, address, 0);
-    if (err != DUET_OK)
-        return err;
-    size_t len = strlen(name) + 1;
-    sim_name *n = duet_alloc(&sim->env, sizeof(*n) + len);
-    if (!n)
-        return DUET_ERR_NOMEM;
-    n->address = a;
-    memcpy(n->name, name, len);
-    n->next = sim->names;
-    sim->names = n;
-    return DUET_OK;
+    return err == DUET_OK ? sim_name_add(sim, name, &a, NULL, 0) : err;
 }

@@ -1,8 +1,9 @@
 /* A simulated network under virtual time: hosts, their links, and the endpoints on them. No real clock, socket or
  * thread: a minute of traffic takes milliseconds, and the same seed gives the same packets, bit for bit.
  *
- * Each address of a host hangs on a link to the core of the network; a packet passes the sender's link upwards and the
- * receiver's downwards. */
+ * Each address of a host hangs on a link to the core of the network, or to a NAT that stands between it and the core; a
+ * packet passes the sender's link upwards and the receiver's downwards. Streams are simulated too: what is lost of them comes
+ * later, and TLS is treated like TCP. A datagram to a multicast group reaches whoever has joined it in the sender's site. */
 #ifndef DUET_SIM_H
 #define DUET_SIM_H
 
@@ -14,6 +15,7 @@ extern "C" {
 
 typedef struct duet_sim duet_sim;
 typedef struct duet_sim_host duet_sim_host;
+typedef struct duet_sim_nat duet_sim_nat;
 struct duet_pc;
 
 /** How a link treats packets, in one direction. Zeroed is a perfect link. Probabilities are 0 to 1. */
@@ -60,10 +62,45 @@ DUET_API int duet_sim_host_add_address(duet_sim_host *host, const char *address,
 /** Changes the link of an address while packets flow: those under way arrive as they would have. */
 DUET_API int duet_sim_host_set_link(duet_sim_host *host, const char *address, const duet_sim_link *up,
                                     const duet_sim_link *down);
+/** The same for an address that is reachable only from behind this NAT; others may use the same address behind theirs. */
+DUET_API int duet_sim_host_add_address_behind(duet_sim_host *host, duet_sim_nat *nat, const char *address,
+                                              const duet_sim_link *up, const duet_sim_link *down);
 /** The interface goes away with its sockets' reachability (`down`) or comes back. */
 DUET_API int duet_sim_host_set_interface(duet_sim_host *host, const char *address, bool is_up);
 /** What look-ups of `name` find; several calls give several addresses. */
 DUET_API int duet_sim_add_name(duet_sim *sim, const char *name, const char *address);
+
+/* ---- NATs and firewalls ----------------------------------------------------------------------------------------- */
+
+/** What a NAT looks at when it maps and when it filters, RFC 4787 sections 4.1 and 5. */
+typedef enum duet_sim_nat_rule {
+    DUET_SIM_ENDPOINT_INDEPENDENT = 0,   /**< one mapping for all peers; everybody may send in */
+    DUET_SIM_ADDRESS_DEPENDENT,          /**< … for each address */
+    DUET_SIM_ADDRESS_AND_PORT_DEPENDENT, /**< … for each address and port */
+} duet_sim_nat_rule;
+
+typedef struct duet_sim_nat_config {
+    size_t size;
+    const char *address, *address6; /**< on the outside, of each family; NULL: this family does not get through */
+    duet_sim_nat_rule mapping, filtering;
+    bool hairpinning;       /**< hosts behind it reach each other by their outside addresses (RFC 4787, section 6) */
+    bool port_preservation; /**< the outside port is the inside one where that is free (section 4.2.1) */
+    duet_time timeout;      /**< of a UDP mapping after its last packet outwards; 0 is 2 minutes (section 4.3, REQ-5) */
+    duet_time tcp_timeout;  /**< 0 is 2 hours 4 minutes (RFC 5382, REQ-5) */
+    bool block_udp;         /**< no UDP gets through */
+    uint16_t tcp_ports[4];  /**< TCP only to these ports; all 0: to any */
+    const duet_sim_link *up, *down; /**< of the outside; NULL: perfect */
+} duet_sim_nat_config;
+
+DUET_API void duet_sim_nat_config_init(duet_sim_nat_config *config);
+/** Builds a NAT between a site of its own and the core, or another NAT (`outer`). It lives as long as the world.
+ *  @return DUET_OK, DUET_ERR_STATE (somebody has the outside address), DUET_ERR_MALFORMED, DUET_ERR_NOMEM */
+DUET_API int duet_sim_nat_create(duet_sim_nat **out, duet_sim *sim, duet_sim_nat *outer,
+                                 const duet_sim_nat_config *config);
+/** It forgets its mappings, as when it is switched off and on. */
+DUET_API void duet_sim_nat_reset(duet_sim_nat *nat);
+/** How many mappings are alive. */
+DUET_API size_t duet_sim_nat_mappings(const duet_sim_nat *nat);
 
 /* ---- endpoints ---------------------------------------------------------------------------------------------------- */
 
@@ -76,7 +113,7 @@ DUET_API void duet_sim_detach(duet_sim *sim, void *object);
 typedef void (*duet_sim_receive_fn)(void *user, duet_sim *sim, const duet_path *path, const uint8_t *data, size_t len);
 DUET_API int duet_sim_listen(duet_sim_host *host, const char *address, uint16_t port, duet_sim_receive_fn fn,
                              void *user);
-/** Sends a datagram from any address, existing or forged, through the links of its route. */
+/** Sends a datagram from any address of the core, existing or forged, through the links of its route. */
 DUET_API int duet_sim_send(duet_sim *sim, const duet_address *from, const duet_address *to, const void *data,
                            size_t len);
 
@@ -91,6 +128,7 @@ DUET_API bool duet_sim_run_until(duet_sim *sim, bool (*done)(void *arg), void *a
 
 typedef struct duet_sim_stats {
     uint64_t sent, delivered, lost, dropped_queue, dropped_mtu, unreachable, corrupted, duplicated, reordered;
+    uint64_t filtered; /**< that a NAT let not through */
     uint64_t bytes_delivered;
     uint64_t serves;     /**< how often an endpoint was driven */
     uint64_t trace_hash; /**< FNV-1a over time, addresses and bytes of every packet sent: equal runs, equal hash */
