@@ -18,6 +18,7 @@ int app_perf(int argc, char **argv);
 int app_signal(int argc, char **argv);
 int app_echo(int argc, char **argv);
 int app_token(int argc, char **argv);
+int app_turn(int argc, char **argv);
 
 /* ---- messages.c ---- */
 

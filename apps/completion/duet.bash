@@ -17,6 +17,11 @@ _duet_options()
                 "$_duet_connection_options"
             ;;
         signal) echo "--dev --listen --secret --ice-servers --web --help" ;;
+        turn)
+            echo "--listen --tls --certificate --key --no-udp --no-tcp --user --users --secret --realm --relay --ports --allow-peer" \
+                "--deny-peer --allocations --user-allocations --bandwidth --user-bandwidth --alternate --workers --metrics --drain" \
+                "--json --verbose --help"
+            ;;
         token) echo "--secret --sub --perm --room --role --ttl --help" ;;
         *) echo "--help --version" ;;
     esac
@@ -36,15 +41,16 @@ _duet_words()
 _duet_values()
 {
     case $2 in
-        --pcap | --keylog | --events | --secret) echo "file" ;;
+        --pcap | --keylog | --events | --secret | --certificate | --users) echo "file" ;;
         --web) echo "folder" ;;
         --format) echo "auto raw hex base64 pcap" ;;
         --setup) echo "active passive" ;;
         --perm) echo "create join moderate" ;;
-        --key) [ "$1" = inspect ] && echo "other" ;;
+        --key) [ "$1" = turn ] && echo "file" || echo "other" ;;
         --ice-servers | --ports | --bind | --impair | --password | --chan | --timeout | --name | --size | --seconds | --ping-seconds | \
             --connections | --streams | --signaling | --room | --token | --peer | --message | --count | --channel | --listen | --sub | \
-            --role | --ttl) echo "other" ;;
+            --role | --ttl | --tls | --user | --realm | --relay | --allow-peer | --deny-peer | --allocations | --user-allocations | \
+            --bandwidth | --user-bandwidth | --alternate | --workers | --metrics | --drain) echo "other" ;;
     esac
 }
 
@@ -55,7 +61,7 @@ _duet()
 
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "inspect peer perf echo signal token $(_duet_options)" -- "$current"))
+        COMPREPLY=($(compgen -W "inspect peer perf echo signal token turn $(_duet_options)" -- "$current"))
         return
     fi
     values=$(_duet_values "$command" "$previous")
