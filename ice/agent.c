@@ -4,10 +4,16 @@
 #include "base/crypto.h"
 #include "ice/internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* "the agent SHOULD wait ... 39.5 seconds", the time of a whole transaction, RFC 8863 section 4 */
 #define PATIENCE DUET_MS(39500)
+
+/* "the agent SHOULD wait an additional three seconds" before it frees candidates, RFC 8445 section 8.3.1 */
+#define CONCLUDE DUET_SECONDS(3)
+/* How long a connection that lost its addresses waits for another one, when no time was configured for failure. */
+#define NETWORK_GRACE DUET_SECONDS(30)
 
 /* "at least 24 bits of randomness" for the fragment, "at least 128 bits" for the password (RFC 8445 section 5.3); 6 bits
  * each. */
@@ -82,6 +88,7 @@ static void agent_free(void *object)
     duet_outbox_free(&a->outbox);
     duet_events_free(&a->events);
     duet_free(&env, a->nat_1to1);
+    duet_free(&env, a->ca_file);
     duet_wipe(a, sizeof(*a));
     duet_free(&env, a);
 }
@@ -106,7 +113,7 @@ static int copy_nat_1to1(duet_ice_agent *a, const duet_ice_config *config)
 static void init_arrays(duet_ice_agent *a)
 {
     duet_array *const arrays[] = {&a->sockets, &a->locals,       &a->remotes, &a->pairs,
-                                  &a->servers, &a->next_servers, &a->queries};
+                                  &a->servers, &a->next_servers, &a->queries, &a->relays};
 
     for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
         duet_array_init(arrays[i], &a->env, sizeof(void *));
@@ -126,6 +133,11 @@ static int init(duet_ice_agent *a, const duet_ice_config *config)
         err = random_credentials(&a->env, &a->local_credentials);
     if (!err)
         err = copy_nat_1to1(a, config);
+    if (!err && a->config.ca_file) {
+        a->ca_file = duet_strdup(&a->env, a->config.ca_file);
+        err = a->ca_file ? DUET_OK : DUET_ERR_NOMEM;
+    }
+    a->config.ca_file = NULL;
     if (!err)
         err = duet_ice_servers_parse(a, &a->servers, config->servers, config->server_count);
     return err;
@@ -177,8 +189,9 @@ void duet_ice_set_state(duet_ice_agent *a, duet_ice_state state, const char *cau
 
 static void stop(duet_ice_agent *a)
 {
-    duet_timer *const timers[] = {&a->pace_timer,  &a->nominate_timer, &a->consent_timer,
-                                  &a->watch_timer, &a->patience_timer, &a->keepalive_timer};
+    duet_timer *const timers[] = {&a->pace_timer,     &a->nominate_timer, &a->consent_timer,
+                                  &a->watch_timer,    &a->patience_timer, &a->keepalive_timer,
+                                  &a->conclude_timer, &a->network_timer,  &a->relay_timer};
 
     for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
         duet_timers_cancel(&a->timers, timers[i]);
@@ -196,6 +209,7 @@ static void fail(duet_ice_agent *a, const char *cause, duet_time now)
 {
     stop(a);
     duet_ice_queries_clear(a);
+    duet_ice_relays_release(a, now);
     duet_ice_gather_update(a);
     duet_ice_set_state(a, DUET_ICE_FAILED, cause, now);
 }
@@ -217,7 +231,16 @@ static void update_connected(duet_ice_agent *a, duet_time now)
     if (a->nominated && !duet_ice_pairs_running(a)) {
         duet_ice_set_state(a, DUET_ICE_COMPLETED, "nominated", now);
         duet_outbox_trim(&a->outbox);
+        if (a->relays.count > 0)
+            duet_timers_set(&a->timers, &a->conclude_timer, now + CONCLUDE);
     }
+}
+
+void duet_ice_network_lost(duet_ice_agent *a, duet_time now)
+{
+    a->network_lost = true;
+    duet_timers_set(&a->timers, &a->network_timer,
+                    now + (a->config.failed_timeout ? a->config.failed_timeout : NETWORK_GRACE));
 }
 
 static void update_state(duet_ice_agent *a, duet_time now)
@@ -229,7 +252,7 @@ static void update_state(duet_ice_agent *a, duet_time now)
     if (!a->started)
         return;
     bool running = duet_ice_pairs_running(a);
-    if (a->was_connected && !running)
+    if (a->was_connected && !running && !a->network_lost)
         fail(a, "no valid pair is left", now);
     else if (a->was_connected)
         duet_ice_set_state(a, DUET_ICE_DISCONNECTED, "the selected pair was lost", now);
@@ -241,7 +264,10 @@ static void update_state(duet_ice_agent *a, duet_time now)
 
 void duet_ice_step(duet_ice_agent *a, duet_time now)
 {
-    if (a->state == DUET_ICE_CLOSED || a->state == DUET_ICE_FAILED)
+    if (a->state == DUET_ICE_CLOSED)
+        return;
+    duet_ice_relays_run(a, now); /* permissions are ahead of the checks that need them */
+    if (a->state == DUET_ICE_FAILED)
         return;
     if (a->config.lite) {
         duet_ice_lite_select(a, now);
@@ -250,6 +276,7 @@ void duet_ice_step(duet_ice_agent *a, duet_time now)
         duet_ice_select(a, now);
     }
     duet_ice_pace(a, now);
+    duet_ice_relays_run(a, now);
     duet_ice_keepalive_arm(a, now);
     update_state(a, now);
 }
@@ -455,11 +482,17 @@ int duet_ice_agent_set_servers(duet_ice_agent *a, const duet_ice_server *const *
     return DUET_OK;
 }
 
+void duet_ice_agent_release(duet_ice_agent *a, duet_time now)
+{
+    duet_ice_relays_release(a, now);
+}
+
 void duet_ice_agent_close(duet_ice_agent *a, duet_time now)
 {
     if (a->state == DUET_ICE_CLOSED)
         return;
     enter(a);
+    duet_ice_relays_release(a, now);
     stop(a);
     duet_ice_queries_clear(a);
     duet_ice_gather_close(a);
@@ -488,6 +521,15 @@ static void note_data(duet_ice_agent *a, const duet_path *path, duet_time now)
     (void)leave(a, DUET_OK);
 }
 
+/* With the relay policy the host's own addresses do not exist: whoever knows them learns nothing there. */
+static bool is_hidden(const duet_ice_agent *a, const duet_path *path)
+{
+    if (a->config.policy != DUET_ICE_RELAY || duet_ice_pair_previous(a, path))
+        return false;
+    const ice_socket *socket = duet_ice_socket_find(a, path->socket);
+    return !socket || socket->kind == ICE_SOCKET_HOST;
+}
+
 static void input_stun(duet_ice_agent *a, const duet_datagram *in, duet_time now)
 {
     duet_stun_message m;
@@ -498,6 +540,10 @@ static void input_stun(duet_ice_agent *a, const duet_datagram *in, duet_time now
     }
     if (duet_stun_parse(&m, in->data, in->len) != DUET_OK || m.method != DUET_STUN_BINDING) {
         duet_ice_discard(a, in->len, "malformed", now);
+        return;
+    }
+    if (is_hidden(a, &in->path)) {
+        duet_ice_discard(a, in->len, "not through a relay", now);
         return;
     }
     if (m.message_class == DUET_STUN_INDICATION)
@@ -515,8 +561,63 @@ static void input_stun(duet_ice_agent *a, const duet_datagram *in, duet_time now
         duet_ice_check_response(a, &m, &in->path, now);
 }
 
+static void end_stream(duet_ice_agent *a, ice_socket *socket, const char *why, duet_time now)
+{
+    duet_ice_stream_end(a, socket);
+    duet_ice_relays_socket_lost(a, socket, why, now);
+    duet_ice_queries_fail(a, socket, why);
+}
+
+/* The next frame of a stream, or the end of it. */
+static int next_frame(duet_ice_agent *a, ice_socket *socket, duet_datagram *in, duet_datagram *frame, duet_time now)
+{
+    duet_piece piece = {in->data, in->len}, found;
+    int got = duet_frames_next(&socket->frames, &piece, &found);
+
+    *frame = *in;
+    in->data = piece.data;
+    in->len = piece.len;
+    if (got == 1) {
+        frame->data = found.data;
+        frame->len = found.len;
+        frame->headroom = 0;
+        return 1;
+    }
+    in->len = 0;
+    if (got < 0) {
+        enter(a);
+        end_stream(a, socket, "what came on the stream is not STUN", now);
+        duet_ice_step(a, now);
+        (void)leave(a, DUET_OK);
+    }
+    return 0;
+}
+
+int duet_ice_agent_next(duet_ice_agent *a, duet_datagram *in, duet_datagram *frame, duet_time now)
+{
+    if (in->len == 0)
+        return 0;
+    if (in->path.protocol == DUET_UDP) {
+        *frame = *in;
+        in->len = 0;
+        return 1;
+    }
+    ice_socket *socket = duet_ice_socket_find(a, in->path.socket);
+    if (!socket || socket->state != ICE_SOCKET_OPEN || socket->protocol == DUET_UDP) {
+        in->len = 0;
+        return 0;
+    }
+    return next_frame(a, socket, in, frame, now);
+}
+
 int duet_ice_agent_input(duet_ice_agent *a, duet_datagram *in, duet_time now)
 {
+    if (a->relays.count > 0 && a->state != DUET_ICE_CLOSED && duet_ice_relay_input(a, in, now) == 0) {
+        enter(a);
+        duet_ice_step(a, now);
+        (void)leave(a, DUET_OK);
+        return DUET_OK;
+    }
     if (!duet_stun_is_message(in->data, in->len)) {
         note_data(a, &in->path, now);
         return DUET_ERR_NOT_MINE;
@@ -531,10 +632,15 @@ int duet_ice_agent_input(duet_ice_agent *a, duet_datagram *in, duet_time now)
 int duet_ice_agent_output(duet_ice_agent *a, duet_datagram *out, duet_time now)
 {
     (void)now;
-    int pulled = duet_outbox_pull(&a->outbox, out);
-    if (!pulled)
-        a->woken = false; /* whoever drains the output has woken up */
-    return pulled;
+    if (a->relays.count > 0 && duet_ice_relays_output(a, out))
+        return 1;
+    while (duet_outbox_pull(&a->outbox, out)) {
+        const ice_socket *base = a->relays.count > 0 ? duet_ice_socket_find(a, out->path.socket) : NULL;
+        if (duet_ice_relay_wrap(a, base, out) == DUET_OK)
+            return 1; /* otherwise its relay has gone: lost like on any broken path */
+    }
+    a->woken = false; /* whoever drains the output has woken up */
+    return 0;
 }
 
 int duet_ice_agent_request(duet_ice_agent *a, duet_request *out)
@@ -562,12 +668,17 @@ static bool has_alternative(const duet_ice_agent *a, const ice_pair *than, duet_
 
 void duet_ice_agent_path_error(duet_ice_agent *a, const duet_path *path, int error, duet_time now)
 {
-    (void)error;
     enter(a);
+    ice_socket *socket = duet_ice_socket_find(a, path->socket);
     ice_pair *pair = duet_ice_pair_previous(a, path);
     if (!pair || pair != a->selected)
         pair = duet_ice_pair_find(a, path);
-    if (pair && pair == a->selected && !has_alternative(a, pair, now)) {
+    if (socket && socket->protocol != DUET_UDP) {
+        if (error != EAGAIN) /* one frame was dropped: like a lost datagram */
+            end_stream(a, socket, "the server closed the connection", now);
+    } else if (!pair && duet_ice_relays_path_error(a, path, now)) {
+        /* the relay has taken it up */
+    } else if (pair && pair == a->selected && !has_alternative(a, pair, now)) {
         /* There is nothing better: it may come back until its consent ends. */
         /* Asked once at once: every further answer "unreachable" must not make another check. */
         if (!a->config.lite && !a->disconnected)
@@ -590,7 +701,11 @@ static void timer_due(duet_ice_agent *a, duet_timer *timer, duet_time now)
         a->patience_over = true;
     else if (timer == &a->keepalive_timer)
         duet_ice_queries_keepalive(a, now);
-    else if (timer != &a->pace_timer && timer != &a->nominate_timer) /* these two are for the step to look at */
+    else if (timer == &a->conclude_timer)
+        duet_ice_relays_conclude(a, now);
+    else if (timer == &a->network_timer)
+        a->network_lost = false;
+    else if (timer != &a->pace_timer && timer != &a->nominate_timer && timer != &a->relay_timer) /* for the step */
         duet_ice_transaction_due(a, (ice_transaction *)(void *)timer, now);
 }
 
@@ -606,6 +721,9 @@ void duet_ice_agent_tick(duet_ice_agent *a, duet_time now)
 
 duet_time duet_ice_agent_deadline(const duet_ice_agent *a)
 {
+    if (a->state == DUET_ICE_CLOSED && a->relays.count > 0 && !duet_ice_relays_have_output(a) &&
+        duet_ice_gather_is_closing(a))
+        return 0; /* the last words are out: the sockets may close */
     return duet_timers_deadline(&a->timers);
 }
 
@@ -629,5 +747,5 @@ int duet_ice_agent_route(duet_ice_agent *a, duet_datagram *out)
     if (!a->selected)
         return DUET_ERR_STATE;
     out->path = a->selected->path;
-    return DUET_OK;
+    return duet_ice_relay_wrap(a, a->selected->local->socket, out);
 }

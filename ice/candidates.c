@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 void *duet_ice_append(duet_ice_agent *a, duet_array *array, size_t size)
 {
@@ -71,10 +70,22 @@ ice_local *duet_ice_local_host(const duet_ice_agent *a, const ice_socket *socket
 {
     for (size_t i = 0; i < a->locals.count; i++) {
         ice_local *local = *(ice_local **)duet_array_at(&a->locals, i);
-        if (local->socket == socket && local->type == DUET_CANDIDATE_HOST)
+        if (local->socket == socket && (local->type == DUET_CANDIDATE_HOST || local->type == DUET_CANDIDATE_RELAY))
             return local;
     }
     return NULL;
+}
+
+/* raddr and rport, unless they would tell what the candidate's kind is to hide: RFC 8839 section 5.1 permits 0.0.0.0. */
+void duet_ice_local_relate(const duet_ice_agent *a, ice_local *local, const duet_address *related)
+{
+    bool hides = a->config.policy == DUET_ICE_RELAY || a->config.mdns || related->family == DUET_AF_NONE;
+
+    if (hides)
+        local->related = (duet_address){.family = local->address.family};
+    else
+        local->related = *related;
+    local->related.scope = 0;
 }
 
 static unsigned type_preference(duet_candidate_type type)
@@ -87,7 +98,7 @@ static unsigned type_preference(duet_candidate_type type)
     case DUET_CANDIDATE_SRFLX:
         return ICE_TYPE_PREFERENCE_SRFLX;
     default:
-        return 0;
+        return 0; /* relayed ones */
     }
 }
 
@@ -105,8 +116,30 @@ ice_local *duet_ice_local_add(duet_ice_agent *a, duet_candidate_type type, ice_s
     local->priority = duet_ice_priority(type_preference(type), socket->local_preference);
     local->foundation = local_foundation(a, type, &socket->local, server);
     /* Peer-reflexive candidates are not signalled; with the relay policy neither host nor reflexive ones are. */
-    local->announced = type == DUET_CANDIDATE_PRFLX || a->config.policy == DUET_ICE_RELAY;
+    local->announced = type == DUET_CANDIDATE_PRFLX || (a->config.policy == DUET_ICE_RELAY && !socket->relay);
+    if (type == DUET_CANDIDATE_PRFLX)
+        duet_ice_local_relate(a, local, &socket->local);
     return local;
+}
+
+/* Its name could not be published. */
+void duet_ice_locals_hide(duet_ice_agent *a, const ice_socket *socket)
+{
+    ice_local *local = duet_ice_local_host(a, socket);
+
+    if (local)
+        local->announced = true;
+}
+
+void duet_ice_locals_of_socket(duet_ice_agent *a, const ice_socket *socket)
+{
+    for (size_t i = a->locals.count; i-- > 0;) {
+        ice_local *local = *(ice_local **)duet_array_at(&a->locals, i);
+        if (local->socket != socket)
+            continue;
+        duet_array_remove(&a->locals, i);
+        duet_free(&a->env, local);
+    }
 }
 
 ice_remote *duet_ice_remote_find(const duet_ice_agent *a, const duet_address *address)
@@ -117,15 +150,6 @@ ice_remote *duet_ice_remote_find(const duet_ice_agent *a, const duet_address *ad
             return remote;
     }
     return NULL;
-}
-
-static bool ends_with_local(const char *name)
-{
-    size_t len = strlen(name);
-
-    if (len > 0 && name[len - 1] == '.')
-        len--;
-    return len > 6 && strncasecmp(name + len - 6, ".local", 6) == 0;
 }
 
 static bool is_v4_mapped(const duet_address *address)
@@ -243,11 +267,7 @@ int duet_ice_remote_add(duet_ice_agent *a, const duet_candidate *candidate, duet
     if (remote->type == DUET_CANDIDATE_PRFLX)
         remote->type = DUET_CANDIDATE_SRFLX; /* peer-reflexive ones are never signalled: keeps the count right */
     if (remote->name) {
-        /* ".local" names want multicast DNS, which this agent does not speak: the candidate waits for it. */
-        if (ends_with_local(remote->name))
-            a->stats.candidates_ignored++;
-        else
-            remote->lookup = ICE_LOOKUP_WANTED;
+        remote->lookup = ICE_LOOKUP_WANTED;
         return DUET_OK;
     }
     for (size_t i = 0; i < a->locals.count; i++) {

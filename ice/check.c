@@ -53,7 +53,7 @@ void duet_ice_transmit(duet_ice_agent *a, ice_transaction *t, duet_time now)
     duet_stun_builder b = duet_stun_begin(room, a->outbox.payload_max, DUET_STUN_REQUEST, DUET_STUN_BINDING, t->id);
     if (t->kind == ICE_QUERY) {
         meta.path = (duet_path){.socket = t->query->socket->id,
-                                .protocol = DUET_UDP,
+                                .protocol = t->query->socket->protocol,
                                 .local = t->query->socket->local,
                                 .remote = t->query->remote};
     } else {
@@ -133,6 +133,10 @@ int duet_ice_query_start(duet_ice_agent *a, ice_query *query, duet_time now)
     if (!t)
         return DUET_ERR_NOMEM;
     t->query = query;
+    if (query->socket->protocol != DUET_UDP) { /* Ti, RFC 8489 section 6.2.2 */
+        t->sends_max = 1;
+        t->rto = DUET_MS(39500) / ICE_RM;
+    }
     query->state = ICE_QUERY_RUNNING;
     duet_ice_transmit(a, t, now);
     return DUET_OK;

@@ -165,7 +165,7 @@ ice_pair *duet_ice_pair_add(duet_ice_agent *a, ice_local *local, ice_remote *rem
 {
     uint64_t priority = pair_priority(a, local, remote);
 
-    if (!make_room(a, priority))
+    if (!duet_ice_relay_permit(local->socket, &remote->address) || !make_room(a, priority))
         return NULL;
     ice_pair *pair = duet_ice_append(a, &a->pairs, sizeof(*pair));
     if (!pair)
@@ -189,7 +189,8 @@ static bool only_loopback(const duet_ice_agent *a, uint8_t family)
 {
     for (size_t i = 0; i < a->sockets.count; i++) {
         const ice_socket *socket = *(ice_socket **)duet_array_at(&a->sockets, i);
-        if (socket->state == ICE_SOCKET_OPEN && !socket->is_loopback && socket->local.family == family)
+        if (socket->kind == ICE_SOCKET_HOST && socket->state == ICE_SOCKET_OPEN && !socket->is_loopback &&
+            socket->local.family == family)
             return false;
     }
     return true;
@@ -198,7 +199,8 @@ static bool only_loopback(const duet_ice_agent *a, uint8_t family)
 bool duet_ice_can_pair(const duet_ice_agent *a, const ice_local *local, const ice_remote *remote)
 {
     /* Reflexive candidates are replaced by their base, and that pair exists already (RFC 8445, 6.1.2.4). */
-    if (local->type != DUET_CANDIDATE_HOST || a->config.policy == DUET_ICE_RELAY)
+    bool is_relay = local->type == DUET_CANDIDATE_RELAY;
+    if (!is_relay && (local->type != DUET_CANDIDATE_HOST || a->config.policy == DUET_ICE_RELAY))
         return false;
     const duet_address *base = &local->socket->local;
     if (base->family != remote->address.family)
@@ -209,7 +211,7 @@ bool duet_ice_can_pair(const duet_ice_agent *a, const ice_local *local, const ic
         return false;
     /* Nobody else's candidate may send checks to services of this host; and loopback reaches nothing else. */
     bool remote_loopback = duet_address_is_loopback(&remote->address);
-    if (local->socket->is_loopback == remote_loopback)
+    if (local->socket->is_loopback == remote_loopback || (is_relay && !remote_loopback))
         return true;
     return local->socket->is_loopback && only_loopback(a, base->family);
 }

@@ -33,7 +33,11 @@ void duet_ice_local_view(duet_candidate *out, const ice_local *local, const char
     out->address = local->address;
     out->type = local->type;
     if (local->type != DUET_CANDIDATE_HOST)
-        out->related = local->socket->local;
+        out->related = local->related;
+    if (local->name[0]) {
+        copy_text(out->name, sizeof(out->name), local->name);
+        out->address = (duet_address){.port = local->address.port};
+    }
     copy_text(out->ufrag, sizeof(out->ufrag), ufrag);
 }
 
@@ -74,6 +78,8 @@ static void report_candidates(duet_ice_agent *a)
         ice_local *local = *(ice_local **)duet_array_at(&a->locals, i);
         if (local->announced)
             continue;
+        if (local->name[0] && local->socket->publish != ICE_LOOKUP_DONE)
+            return; /* nobody could look it up yet */
         if (!a->config.on_candidate) {
             local->announced = true;
             continue;
@@ -115,7 +121,6 @@ static void report_gathering(duet_ice_agent *a)
 
 typedef struct selected_event {
     ice_local local;
-    duet_address base;
     ice_remote remote;
     bool previous;
 } selected_event;
@@ -124,10 +129,8 @@ static void deliver_selected(void *object, void *payload)
 {
     duet_ice_agent *a = object;
     selected_event *event = payload;
-    ice_socket socket = {.local = event->base};
     duet_candidate local, remote;
 
-    event->local.socket = &socket;
     duet_ice_local_view(&local, &event->local, event->previous ? "" : a->local_credentials.ufrag);
     duet_ice_remote_view(&remote, &event->remote, event->previous ? "" : a->remote_credentials.ufrag);
     a->config.on_selected(a->config.user, &local, &remote);
@@ -141,10 +144,8 @@ static void report_selected(duet_ice_agent *a)
     if (!pair || pair == a->reported_selected)
         return;
     if (a->config.on_selected) {
-        selected_event event = {.local = pair->mapped ? *pair->mapped : *pair->local,
-                                .base = pair->local->socket->local,
-                                .remote = *pair->remote,
-                                .previous = pair->previous};
+        selected_event event = {
+            .local = pair->mapped ? *pair->mapped : *pair->local, .remote = *pair->remote, .previous = pair->previous};
         event.remote.name = NULL;
         push(a, deliver_selected, &event, sizeof(event), &ok);
     }
@@ -214,6 +215,21 @@ void duet_ice_report_error(duet_ice_agent *a, const char *url, const duet_addres
     copy_text(event.url, sizeof(event.url), url);
     copy_text(event.text, sizeof(event.text), text);
     push(a, deliver_error, &event, sizeof(event), NULL);
+}
+
+static void deliver_network(void *object, void *payload)
+{
+    duet_ice_agent *a = object;
+
+    (void)payload;
+    a->config.on_network_change(a->config.user);
+}
+
+void duet_ice_report_network(duet_ice_agent *a)
+{
+    duet_log(&a->env, DUET_LOG_INFO, "ice", "the interfaces have changed");
+    if (a->config.on_network_change)
+        push(a, deliver_network, NULL, 0, NULL);
 }
 
 static void deliver_role(void *object, void *payload)

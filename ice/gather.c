@@ -3,6 +3,7 @@
  * RFC 8445 section 5.1.1 and RFC 8421 (IPv6 and IPv4 take turns in the order of preference). */
 #include "ice/internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define INTERFACES_MAX (2 * ICE_SOCKETS_MAX) /* looked at, of each family */
@@ -18,21 +19,32 @@ static ice_socket *socket_for(duet_ice_agent *a, const duet_address *bind)
 {
     for (size_t i = 0; i < a->sockets.count; i++) {
         ice_socket *socket = socket_at(a, i);
-        if (socket->state <= ICE_SOCKET_OPEN && duet_address_ip_equal(&socket->bind, bind))
+        if (socket->kind == ICE_SOCKET_HOST && socket->state <= ICE_SOCKET_OPEN &&
+            duet_address_ip_equal(&socket->bind, bind))
             return socket;
     }
     return NULL;
 }
 
+static size_t host_count(const duet_ice_agent *a)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < a->sockets.count; i++)
+        count += socket_at(a, i)->kind == ICE_SOCKET_HOST;
+    return count;
+}
+
 static int add_host(duet_ice_agent *a, ice_socket *socket, duet_time now);
 
 /* Takes an address into this gathering: the open socket of an earlier one, or a new socket. */
-static int use_address(duet_ice_agent *a, const duet_address *bind, uint16_t preference, duet_time now)
+static int use_address(duet_ice_agent *a, const duet_address *bind, uint32_t interface, uint16_t preference,
+                       duet_time now)
 {
     ice_socket *socket = socket_for(a, bind);
 
     if (!socket) {
-        if (a->sockets.count >= ICE_SOCKETS_MAX || a->next_id >= ICE_ID_MAX)
+        if (host_count(a) >= ICE_SOCKETS_MAX || a->next_id >= ICE_ID_MAX)
             return DUET_OK;
         socket = duet_ice_append(a, &a->sockets, sizeof(*socket));
         if (!socket)
@@ -41,6 +53,7 @@ static int use_address(duet_ice_agent *a, const duet_address *bind, uint16_t pre
         socket->bind = *bind;
         socket->is_loopback = duet_address_is_loopback(bind);
     }
+    socket->interface = interface;
     socket->is_present = true;
     socket->local_preference = preference;
     return socket->state == ICE_SOCKET_OPEN ? add_host(a, socket, now) : DUET_OK;
@@ -51,9 +64,34 @@ static bool wants_all_interfaces(const duet_ice_agent *a)
     return a->config.bind.family == DUET_AF_NONE || duet_address_is_any(&a->config.bind);
 }
 
+/* With relays alone there is nothing to open where no server gives one. */
+static bool wants_sockets(const duet_ice_agent *a)
+{
+    if (a->config.policy != DUET_ICE_RELAY)
+        return true;
+    for (size_t i = 0; i < a->servers.count; i++) {
+        const ice_server *server = *(ice_server **)duet_array_at(&a->servers, i);
+        if (server->uri.scheme == ICE_TURN || server->uri.scheme == ICE_TURNS)
+            return true;
+    }
+    return false;
+}
+
+/* Streams of an earlier gathering that have ended. */
+static void forget_streams(duet_ice_agent *a)
+{
+    for (size_t i = a->sockets.count; i-- > 0;) {
+        ice_socket *socket = socket_at(a, i);
+        if (socket->kind == ICE_SOCKET_SERVER &&
+            (socket->state == ICE_SOCKET_CLOSED || socket->state == ICE_SOCKET_FAILED))
+            duet_ice_socket_free(a, socket);
+    }
+}
+
 int duet_ice_gather_start(duet_ice_agent *a, duet_time now)
 {
     if (a->has_next_servers) {
+        duet_ice_relays_rebind(a, &a->next_servers);
         duet_ice_servers_free(a, &a->servers);
         a->servers = a->next_servers;
         duet_array_init(&a->next_servers, &a->env, sizeof(ice_server *));
@@ -62,23 +100,27 @@ int duet_ice_gather_start(duet_ice_agent *a, duet_time now)
     }
     a->gathering = DUET_ICE_GATHERING;
     a->end_announced = false;
+    duet_ice_relays_keep(a, now);
+    forget_streams(a);
     duet_ice_servers_start(a);
-    if (a->config.policy == DUET_ICE_RELAY)
+    if (!wants_sockets(a))
         return DUET_OK;
     if (wants_all_interfaces(a)) {
         a->interfaces_wanted = true;
         return DUET_OK;
     }
-    int err = use_address(a, &a->config.bind, UINT16_MAX, now);
+    int err = use_address(a, &a->config.bind, 0, UINT16_MAX, now);
     return err ? err : duet_ice_queries_form(a);
 }
 
 static bool is_gathering(const duet_ice_agent *a)
 {
-    if (a->interfaces_wanted || a->interfaces_running || duet_ice_queries_pending(a))
+    if (a->interfaces_wanted || a->interfaces_running || duet_ice_queries_pending(a) || duet_ice_relays_pending(a))
         return true;
     for (size_t i = 0; i < a->sockets.count; i++) {
-        if (socket_at(a, i)->state == ICE_SOCKET_WANTED || socket_at(a, i)->state == ICE_SOCKET_OPENING)
+        const ice_socket *socket = socket_at(a, i);
+        if (socket->state == ICE_SOCKET_WANTED || socket->state == ICE_SOCKET_OPENING ||
+            socket->publish == ICE_LOOKUP_WANTED || socket->publish == ICE_LOOKUP_RUNNING)
             return true;
     }
     for (size_t i = 0; i < a->servers.count; i++) {
@@ -97,25 +139,71 @@ void duet_ice_gather_update(duet_ice_agent *a)
 
 /* ---- requests -------------------------------------------------------------------------------------------------------- */
 
+static void request_open(const duet_ice_agent *a, ice_socket *socket, duet_request *out)
+{
+    out->kind = DUET_REQUEST_OPEN;
+    out->protocol = socket->protocol;
+    out->bind = socket->bind;
+    socket->state = ICE_SOCKET_OPENING;
+    if (socket->kind == ICE_SOCKET_HOST) {
+        out->port_min = a->config.port_min;
+        out->port_max = a->config.port_max;
+        return;
+    }
+    out->remote = socket->remote;
+    out->name = socket->host;
+    out->ca_file = a->ca_file;
+    out->tls_no_verify = a->config.tls_no_verify;
+}
+
 static bool request_socket(duet_ice_agent *a, duet_request *out)
+{
+    /* The last words to the relays go first. */
+    bool may_close = a->state != DUET_ICE_CLOSED || !duet_ice_relays_have_output(a);
+
+    for (size_t i = 0; i < a->sockets.count; i++) {
+        ice_socket *socket = socket_at(a, i);
+        out->id = socket->id;
+        if (socket->state == ICE_SOCKET_WANTED) {
+            request_open(a, socket, out);
+            return true;
+        }
+        if (socket->state != ICE_SOCKET_CLOSING || !may_close)
+            continue;
+        out->kind = DUET_REQUEST_CLOSE;
+        socket->state = ICE_SOCKET_CLOSED;
+        return true;
+    }
+    return false;
+}
+
+/* Names are published and, when their socket has closed, withdrawn. */
+static bool request_publish(duet_ice_agent *a, duet_request *out)
 {
     for (size_t i = 0; i < a->sockets.count; i++) {
         ice_socket *socket = socket_at(a, i);
-        if (socket->state != ICE_SOCKET_WANTED && socket->state != ICE_SOCKET_CLOSING)
-            continue;
-        out->id = socket->id;
-        out->protocol = DUET_UDP;
-        if (socket->state == ICE_SOCKET_CLOSING) {
-            out->kind = DUET_REQUEST_CLOSE;
-            socket->state = ICE_SOCKET_CLOSED;
+        if (socket->publish == ICE_LOOKUP_WANTED && a->state != DUET_ICE_CLOSED) {
+            socket->publish = ICE_LOOKUP_RUNNING;
+            socket->publish_id = a->next_id++;
+            *out = (duet_request){
+                .kind = DUET_REQUEST_PUBLISH, .id = socket->publish_id, .name = socket->name, .bind = socket->local};
+            out->bind.port = 0;
             return true;
         }
-        out->kind = DUET_REQUEST_OPEN;
-        out->bind = socket->bind;
-        out->port_min = a->config.port_min;
-        out->port_max = a->config.port_max;
-        socket->state = ICE_SOCKET_OPENING;
-        return true;
+        if (socket->publish >= ICE_LOOKUP_RUNNING && socket->publish_id && socket->state == ICE_SOCKET_CLOSED) {
+            *out = (duet_request){.kind = DUET_REQUEST_CLOSE, .id = socket->publish_id};
+            socket->publish = ICE_LOOKUP_NONE;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool duet_ice_gather_is_closing(const duet_ice_agent *a)
+{
+    for (size_t i = 0; i < a->sockets.count; i++) {
+        if (socket_at(a, i)->state == ICE_SOCKET_CLOSING)
+            return true;
     }
     return false;
 }
@@ -146,14 +234,16 @@ static bool request_lookup(duet_ice_agent *a, duet_request *out)
 int duet_ice_gather_request(duet_ice_agent *a, duet_request *out)
 {
     memset(out, 0, sizeof(*out));
-    if (request_socket(a, out))
+    if (request_socket(a, out) || request_publish(a, out))
         return 1;
+    memset(out, 0, sizeof(*out));
     if (a->state == DUET_ICE_CLOSED)
         return 0;
     if (a->interfaces_wanted) {
         a->interfaces_wanted = false;
         a->interfaces_running = true;
         out->kind = DUET_REQUEST_INTERFACES;
+        out->watch = true;
         return 1;
     }
     return request_lookup(a, out) ? 1 : 0;
@@ -231,48 +321,175 @@ static void close_absent(duet_ice_agent *a)
         bool in_use = a->previous && a->previous->local.socket == socket;
         for (size_t k = 0; k < a->locals.count; k++)
             in_use = in_use || (*(ice_local **)duet_array_at(&a->locals, k))->socket == socket;
-        if (socket->is_present || in_use)
+        if (socket->kind != ICE_SOCKET_HOST || socket->is_present || in_use)
             continue;
         if (socket->state == ICE_SOCKET_OPEN)
             socket->state = ICE_SOCKET_CLOSING;
         if (socket->state != ICE_SOCKET_FAILED && socket->state != ICE_SOCKET_CLOSED)
             continue;
-        duet_array_remove(&a->sockets, i);
-        duet_free(&a->env, socket);
+        if (socket->publish_id && socket->publish != ICE_LOOKUP_NONE)
+            continue; /* its name is to be withdrawn first */
+        duet_ice_socket_free(a, socket);
     }
 }
 
-static int answer_interfaces(duet_ice_agent *a, const duet_answer *answer, duet_time now)
+/* The addresses to gather on, best first; those of the loopback interface behind them. */
+static void choose_addresses(const duet_ice_agent *a, const duet_answer *answer, address_list *all,
+                             address_list *loopback)
 {
-    address_list v6 = {.count = 0}, v4 = {.count = 0}, loopback = {.count = 0}, all = {.count = 0};
-    int err = DUET_OK;
+    address_list v6 = {.count = 0}, v4 = {.count = 0};
 
-    if (!a->interfaces_running)
-        return DUET_ERR_STATE;
-    a->interfaces_running = false;
     for (size_t i = 0; answer->err == DUET_OK && i < answer->interface_count; i++) {
         const duet_interface *interface = &answer->interfaces[i];
         if (!is_usable(a, interface))
             continue;
         if (interface->is_loopback || duet_address_is_loopback(&interface->address))
-            list_add(&loopback, interface);
+            list_add(loopback, interface);
         else
             list_add(interface->address.family == DUET_AF_INET6 ? &v6 : &v4, interface);
     }
     drop_link_local(&v6);
     drop_link_local(&v4);
-    interleave(&all, &v6, &v4);
-    for (size_t i = 0; i < a->sockets.count; i++)
-        socket_at(a, i)->is_present = false;
+    interleave(all, &v6, &v4);
+}
+
+static int use_addresses(duet_ice_agent *a, const address_list *all, const address_list *loopback, duet_time now)
+{
+    int err = DUET_OK;
+
+    for (size_t i = 0; i < all->count && !err; i++)
+        err = use_address(a, &all->items[i]->address, all->items[i]->index, (uint16_t)(UINT16_MAX - i), now);
+    for (size_t i = 0; i < loopback->count && !err; i++)
+        err = use_address(a, &loopback->items[i]->address, loopback->items[i]->index, (uint16_t)(UINT8_MAX - i), now);
+    return err ? err : duet_ice_queries_form(a);
+}
+
+static bool has_address(const address_list *list, const duet_address *address)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (duet_address_ip_equal(&list->items[i]->address, address))
+            return true;
+    }
+    return false;
+}
+
+/* The address of a base has gone: nothing passes there any more. */
+static void socket_lost(duet_ice_agent *a, ice_socket *socket, duet_time now)
+{
+    socket->is_present = false;
+    duet_ice_queries_of_socket(a, socket);
+    duet_ice_relays_socket_lost(a, socket, "the address that it was reached from is gone", now);
+    if (a->previous && a->previous->local.socket == socket)
+        duet_ice_pair_lost(a, a->previous->pair, "its address is gone", now);
+    for (size_t i = a->pairs.count; i-- > 0;) {
+        ice_pair *pair = *(ice_pair **)duet_array_at(&a->pairs, i);
+        if (pair->local->socket == socket && pair->state != DUET_ICE_PAIR_FAILED)
+            duet_ice_pair_lost(a, pair, "its address is gone", now);
+    }
+    for (size_t i = a->pairs.count; i-- > 0;) {
+        ice_pair *pair = *(ice_pair **)duet_array_at(&a->pairs, i);
+        if (pair->local->socket == socket)
+            duet_ice_pair_remove(a, pair);
+    }
+    duet_ice_locals_of_socket(a, socket);
+}
+
+/* The interfaces have changed: what is new is gathered on, what is gone takes its pairs along. */
+static int interfaces_changed(duet_ice_agent *a, const duet_answer *answer, duet_time now)
+{
+    address_list all = {.count = 0}, loopback = {.count = 0};
+    bool changed = false;
+
+    if (answer->err != DUET_OK || a->gathering == DUET_ICE_GATHERING_NEW || !wants_sockets(a))
+        return DUET_OK;
+    choose_addresses(a, answer, &all, &loopback);
+    for (size_t i = 0; i < a->sockets.count; i++) {
+        ice_socket *socket = socket_at(a, i);
+        if (socket->kind != ICE_SOCKET_HOST || !socket->is_present || has_address(&all, &socket->bind) ||
+            has_address(&loopback, &socket->bind))
+            continue;
+        changed = true;
+        socket_lost(a, socket, now);
+        duet_ice_network_lost(a, now);
+    }
+    for (size_t i = 0; i < all.count; i++)
+        changed = changed || !socket_for(a, &all.items[i]->address);
+    if (!changed)
+        return DUET_OK;
     close_absent(a);
-    for (size_t i = 0; i < all.count && !err; i++)
-        err = use_address(a, &all.items[i]->address, (uint16_t)(UINT16_MAX - i), now);
-    for (size_t i = 0; i < loopback.count && !err; i++)
-        err = use_address(a, &loopback.items[i]->address, (uint16_t)(UINT8_MAX - i), now);
-    if (!err)
-        err = duet_ice_queries_form(a);
+    a->gathering = DUET_ICE_GATHERING;
+    a->end_announced = false;
+    int err = use_addresses(a, &all, &loopback, now);
+    duet_ice_report_network(a);
     duet_ice_gather_update(a);
     return err;
+}
+
+static int answer_interfaces(duet_ice_agent *a, const duet_answer *answer, duet_time now)
+{
+    address_list all = {.count = 0}, loopback = {.count = 0};
+
+    if (!a->interfaces_running)
+        return interfaces_changed(a, answer, now);
+    a->interfaces_running = false;
+    choose_addresses(a, answer, &all, &loopback);
+    for (size_t i = 0; i < a->sockets.count; i++) {
+        if (socket_at(a, i)->kind == ICE_SOCKET_HOST)
+            socket_at(a, i)->is_present = false;
+    }
+    close_absent(a);
+    int err = use_addresses(a, &all, &loopback, now);
+    duet_ice_gather_update(a);
+    return err;
+}
+
+/* ---- streams to servers ------------------------------------------------------------------------------------------------ */
+
+ice_socket *duet_ice_stream_add(duet_ice_agent *a, const ice_server *server, const duet_address *remote,
+                                const duet_address *bind)
+{
+    char *host = duet_strdup(&a->env, server->uri.host);
+    ice_socket *socket = host && a->next_id < ICE_ID_MAX ? duet_ice_append(a, &a->sockets, sizeof(*socket)) : NULL;
+
+    if (!socket) {
+        duet_free(&a->env, host);
+        a->lost_memory = true;
+        return NULL;
+    }
+    socket->id = a->next_id++;
+    socket->kind = ICE_SOCKET_SERVER;
+    socket->protocol = server->uri.transport;
+    socket->remote = *remote;
+    socket->bind = *bind;
+    socket->bind.port = 0;
+    socket->host = host;
+    duet_frames_init(&socket->frames, &a->env, DUET_FRAMING_TURN, ICE_STREAM_FRAME_MAX);
+    return socket;
+}
+
+/* The object stays until the next gathering: its CLOSE is to be pulled. */
+void duet_ice_stream_end(duet_ice_agent *a, ice_socket *socket)
+{
+    (void)a;
+    if (socket->state == ICE_SOCKET_WANTED)
+        socket->state = ICE_SOCKET_CLOSED;
+    else if (socket->state == ICE_SOCKET_OPENING || socket->state == ICE_SOCKET_OPEN)
+        socket->state = ICE_SOCKET_CLOSING;
+    duet_frames_free(&socket->frames);
+}
+
+void duet_ice_socket_free(duet_ice_agent *a, ice_socket *socket)
+{
+    for (size_t i = 0; i < a->sockets.count; i++) {
+        if (socket_at(a, i) != socket)
+            continue;
+        duet_array_remove(&a->sockets, i);
+        break;
+    }
+    if (socket->kind == ICE_SOCKET_SERVER)
+        duet_frames_free(&socket->frames);
+    duet_free(&a->env, socket->host);
+    duet_free(&a->env, socket);
 }
 
 /* ---- sockets --------------------------------------------------------------------------------------------------------- */
@@ -295,20 +512,54 @@ static duet_address announced_address(const duet_ice_agent *a, const ice_socket 
     return address;
 }
 
+/* "a random version 4 UUID ... followed by .local" draft-ietf-mmusic-mdns-ice-candidates section 3.1.1. A socket keeps its name. */
+static int want_name(duet_ice_agent *a, ice_socket *socket)
+{
+    uint8_t u[16];
+
+    if (!a->config.mdns || socket->publish != ICE_LOOKUP_NONE)
+        return DUET_OK;
+    int err = duet_random(&a->env, u, sizeof(u));
+    if (err)
+        return err;
+    u[6] = (uint8_t)(0x40 | (u[6] & 0x0F)); /* RFC 9562 section 5.4 */
+    u[8] = (uint8_t)(0x80 | (u[8] & 0x3F));
+    snprintf(socket->name, sizeof(socket->name),
+             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x.local", u[0], u[1], u[2], u[3], u[4],
+             u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    socket->publish = ICE_LOOKUP_WANTED;
+    return DUET_OK;
+}
+
 static int add_host(duet_ice_agent *a, ice_socket *socket, duet_time now)
 {
-    if (duet_ice_local_host(a, socket))
+    if (duet_ice_local_host(a, socket) || a->config.policy == DUET_ICE_RELAY)
         return DUET_OK;
+    int err = want_name(a, socket);
+    if (err)
+        return err;
     duet_address address = announced_address(a, socket);
     ice_local *local = duet_ice_local_add(a, DUET_CANDIDATE_HOST, socket, &address, NULL);
     if (!local)
         return DUET_ERR_NOMEM;
+    memcpy(local->name, socket->name, sizeof(local->name));
     for (size_t i = 0; i < a->remotes.count; i++) {
-        int err = duet_ice_pair_form(a, local, *(ice_remote **)duet_array_at(&a->remotes, i), now);
+        err = duet_ice_pair_form(a, local, *(ice_remote **)duet_array_at(&a->remotes, i), now);
         if (err)
             return err;
     }
     return DUET_OK;
+}
+
+static void server_failed(duet_ice_agent *a, ice_socket *socket, const duet_answer *answer, duet_time now)
+{
+    char text[160];
+
+    snprintf(text, sizeof(text), "no %s connection to the server: %s", duet_protocol_name(socket->protocol),
+             answer->reason ? answer->reason : duet_strerror(answer->err));
+    duet_frames_free(&socket->frames);
+    duet_ice_relays_socket_lost(a, socket, text, now);
+    duet_ice_queries_fail(a, socket, text);
 }
 
 static int answer_open(duet_ice_agent *a, const duet_answer *answer, duet_time now)
@@ -322,6 +573,8 @@ static int answer_open(duet_ice_agent *a, const duet_answer *answer, duet_time n
         duet_log(&a->env, DUET_LOG_WARN, "ice", "no socket on %s: %s",
                  duet_address_ip_text(&socket->bind, text, sizeof(text)), duet_strerror(answer->err));
         socket->state = ICE_SOCKET_FAILED;
+        if (socket->kind == ICE_SOCKET_SERVER)
+            server_failed(a, socket, answer, now);
         duet_ice_gather_update(a);
         return DUET_OK;
     }
@@ -333,11 +586,33 @@ static int answer_open(duet_ice_agent *a, const duet_answer *answer, duet_time n
     socket->local = answer->local;
     if (socket->local.scope == 0)
         socket->local.scope = socket->bind.scope;
+    if (socket->kind == ICE_SOCKET_SERVER)
+        return DUET_OK; /* who waits for it begins with the next step */
     int err = socket->is_present ? add_host(a, socket, now) : DUET_OK;
     if (!err)
         err = duet_ice_queries_form(a);
     duet_ice_gather_update(a);
     return err;
+}
+
+/* A candidate whose name nobody can look up is not announced at all. */
+static int answer_publish(duet_ice_agent *a, const duet_answer *answer)
+{
+    for (size_t i = 0; i < a->sockets.count; i++) {
+        ice_socket *socket = socket_at(a, i);
+        if (socket->publish != ICE_LOOKUP_RUNNING || socket->publish_id != answer->id)
+            continue;
+        socket->publish = ICE_LOOKUP_DONE;
+        if (answer->err != DUET_OK) {
+            duet_log(&a->env, DUET_LOG_WARN, "ice", "no multicast DNS name for a host candidate: %s",
+                     answer->reason ? answer->reason : duet_strerror(answer->err));
+            socket->publish_id = 0;
+            duet_ice_locals_hide(a, socket);
+        }
+        duet_ice_gather_update(a);
+        return DUET_OK;
+    }
+    return DUET_ERR_NOT_FOUND;
 }
 
 /* ---- look-ups -------------------------------------------------------------------------------------------------------- */
@@ -386,6 +661,8 @@ int duet_ice_gather_answer(duet_ice_agent *a, const duet_answer *answer, duet_ti
         return answer_open(a, answer, now);
     case DUET_REQUEST_RESOLVE:
         return a->state == DUET_ICE_CLOSED ? DUET_OK : answer_resolve(a, answer, now);
+    case DUET_REQUEST_PUBLISH:
+        return a->state == DUET_ICE_CLOSED ? DUET_OK : answer_publish(a, answer);
     default:
         return DUET_ERR_INVALID;
     }
@@ -397,8 +674,10 @@ void duet_ice_gather_close(duet_ice_agent *a)
 {
     for (size_t i = 0; i < a->sockets.count; i++) {
         ice_socket *socket = socket_at(a, i);
-        if (socket->state == ICE_SOCKET_OPEN)
-            socket->state = ICE_SOCKET_CLOSING;
+        if (socket->kind == ICE_SOCKET_SERVER)
+            duet_ice_stream_end(a, socket);
+        else if (socket->state == ICE_SOCKET_OPEN)
+            socket->state = socket->kind == ICE_SOCKET_RELAY ? ICE_SOCKET_CLOSED : ICE_SOCKET_CLOSING;
         else if (socket->state == ICE_SOCKET_WANTED)
             socket->state = ICE_SOCKET_CLOSED;
     }
@@ -410,7 +689,8 @@ void duet_ice_gather_free(duet_ice_agent *a)
     duet_ice_queries_clear(a);
     duet_ice_servers_free(a, &a->servers);
     duet_ice_servers_free(a, &a->next_servers);
-    for (size_t i = 0; i < a->sockets.count; i++)
-        duet_free(&a->env, socket_at(a, i));
+    duet_ice_relays_free(a);
+    while (a->sockets.count > 0)
+        duet_ice_socket_free(a, socket_at(a, a->sockets.count - 1));
     duet_array_free(&a->sockets);
 }

@@ -13,10 +13,13 @@
 #include "base/timer.h"
 #include "duet/ice.h"
 #include "duet/stun.h"
+#include "ice/framing.h"
+#include "ice/turn_client.h"
 
 #define ICE_SOCKETS_MAX      16  /* local addresses */
 #define ICE_URLS_MAX         16  /* server URLs */
 #define ICE_QUERIES_MAX      64  /* Binding requests to servers, one for each socket and server address */
+#define ICE_RELAYS_MAX       32  /* allocations on TURN servers */
 #define ICE_REFLEXIVE_MAX    32  /* peer-reflexive candidates, on each side */
 #define ICE_TRANSACTIONS_MAX 256 /* more than two for each pair */
 #define ICE_OUTBOX_MAX       128 /* datagrams waiting */
@@ -33,6 +36,9 @@
 #define ICE_TYPE_PREFERENCE_PRFLX 110
 #define ICE_TYPE_PREFERENCE_SRFLX 100
 
+#define ICE_NAME_MAX         48    /* "<uuid>.local" */
+#define ICE_STREAM_FRAME_MAX 65600 /* ChannelData with 64 KiB and its padding, or the largest STUN message */
+
 /* ---- candidates and pairs ------------------------------------------------------------------------------------ */
 
 typedef enum ice_socket_state {
@@ -44,14 +50,40 @@ typedef enum ice_socket_state {
     ICE_SOCKET_CLOSED,
 } ice_socket_state;
 
+typedef enum ice_socket_kind {
+    ICE_SOCKET_HOST = 0, /* UDP on an address of this host: base of host and reflexive candidates */
+    ICE_SOCKET_SERVER,   /* a stream to a STUN or TURN server: no candidate's base */
+    ICE_SOCKET_RELAY,    /* a relayed address: known to nobody outside, its datagrams go through the relay */
+} ice_socket_kind;
+
+typedef enum ice_lookup {
+    ICE_LOOKUP_NONE = 0,
+    ICE_LOOKUP_WANTED, /* a RESOLVE or PUBLISH request is to be pulled */
+    ICE_LOOKUP_RUNNING,
+    ICE_LOOKUP_DONE,
+} ice_lookup;
+
+typedef struct ice_relay ice_relay;
+typedef struct ice_server ice_server;
+
 typedef struct ice_socket {
     uint32_t id;
+    ice_socket_kind kind;
     ice_socket_state state;
+    duet_protocol protocol;
     bool is_present; /* its address is among the interfaces of this gathering */
     bool is_loopback;
     uint16_t local_preference;
+    uint32_t interface; /* index, 0: unknown */
     duet_address bind;
-    duet_address local; /* once open */
+    duet_address local;  /* once open */
+    duet_address remote; /* of a stream */
+    ice_relay *relay;    /* RELAY */
+    char *host;          /* SERVER: the name that its certificate must have */
+    duet_frames frames;  /* of a stream */
+    ice_lookup publish;  /* of `name` */
+    uint32_t publish_id;
+    char name[ICE_NAME_MAX]; /* announced instead of its address, "" when there is none */
 } ice_socket;
 
 typedef struct ice_local {
@@ -60,15 +92,10 @@ typedef struct ice_local {
     duet_candidate_type type;
     uint32_t priority;
     uint32_t foundation;
-    bool announced; /* on_candidate was queued, or is not due */
+    duet_address related;    /* raddr and rport */
+    char name[ICE_NAME_MAX]; /* "": the address itself is announced */
+    bool announced;          /* on_candidate was queued, or is not due */
 } ice_local;
-
-typedef enum ice_lookup {
-    ICE_LOOKUP_NONE = 0,
-    ICE_LOOKUP_WANTED, /* a RESOLVE request is to be pulled */
-    ICE_LOOKUP_RUNNING,
-    ICE_LOOKUP_DONE,
-} ice_lookup;
 
 typedef struct ice_remote {
     char foundation[DUET_FOUNDATION_MAX + 1];
@@ -150,14 +177,22 @@ typedef struct ice_uri {
     char host[DUET_HOST_NAME_MAX + 1];
 } ice_uri;
 
-typedef struct ice_server {
+struct ice_server {
     ice_uri uri;
     char *url;
-    char *username, *credential; /* for the relays that are to come */
+    char *username, *credential; /* of TURN */
     ice_lookup lookup;
     uint32_t lookup_id;
     duet_address addresses[2]; /* one of each family; family NONE when there is none */
-} ice_server;
+};
+
+typedef enum ice_relay_state {
+    ICE_RELAY_WAITING = 0, /* for its turn, or for its stream */
+    ICE_RELAY_RUNNING,
+    ICE_RELAY_READY, /* allocated, and its candidates are there */
+    ICE_RELAY_RELEASING,
+    ICE_RELAY_DONE, /* nothing is left of it but the candidates that pairs may still name */
+} ice_relay_state;
 
 typedef enum ice_query_state {
     ICE_QUERY_WAITING = 0,
@@ -199,7 +234,9 @@ struct duet_ice_agent {
     size_t nat_1to1_count;
     duet_outbox outbox;
     duet_timers timers;
-    duet_timer pace_timer, nominate_timer, consent_timer, watch_timer, patience_timer, keepalive_timer;
+    duet_timer pace_timer, nominate_timer, consent_timer, watch_timer, patience_timer, keepalive_timer, relay_timer,
+        conclude_timer, network_timer;
+    char *ca_file;
 
     duet_ice_role role;
     uint64_t tie_breaker;
@@ -217,10 +254,11 @@ struct duet_ice_agent {
     bool disconnected;  /* the selected pair is silent */
     bool woken;         /* on_wake was called since the last tick */
     bool lost_memory;   /* an allocation failed in this call */
+    bool network_lost;  /* an address went away lately: another one may come */
 
     uint32_t next_id;
     bool interfaces_wanted, interfaces_running;
-    duet_array sockets, locals, remotes, pairs, servers, next_servers, queries; /* of pointers */
+    duet_array sockets, locals, remotes, pairs, servers, next_servers, queries, relays; /* of pointers */
     bool has_next_servers;
     duet_ice_policy next_policy;
     duet_array early; /* of ice_early */
@@ -250,12 +288,14 @@ void duet_ice_set_state(duet_ice_agent *a, duet_ice_state state, const char *cau
 void duet_ice_step(duet_ice_agent *a, duet_time now); /* does whatever may be done at this time */
 void duet_ice_switch_role(duet_ice_agent *a, duet_ice_role role);
 void duet_ice_discard(duet_ice_agent *a, size_t len, const char *cause, duet_time now);
-int duet_ice_start(duet_ice_agent *a, duet_time now); /* checks may start: pairs are formed */
+int duet_ice_start(duet_ice_agent *a, duet_time now);         /* checks may start: pairs are formed */
+void duet_ice_network_lost(duet_ice_agent *a, duet_time now); /* an address went away: failure waits for another one */
 
 /* events.c: what has changed becomes events */
 void duet_ice_report(duet_ice_agent *a);
 void duet_ice_report_error(duet_ice_agent *a, const char *url, const duet_address *local, int code, const char *text);
 void duet_ice_report_role(duet_ice_agent *a);
+void duet_ice_report_network(duet_ice_agent *a);
 void duet_ice_report_attribute(duet_ice_agent *a, bool is_request, const duet_stun_message *m);
 void duet_ice_wake(duet_ice_agent *a);
 void duet_ice_local_view(duet_candidate *out, const ice_local *local, const char *ufrag);
@@ -278,6 +318,35 @@ bool duet_ice_same_address(const duet_address *a, const duet_address *b); /* wha
 void *duet_ice_append(duet_ice_agent *a, duet_array *array,
                       size_t size); /* a new zeroed object, its pointer appended */
 
+void duet_ice_locals_hide(duet_ice_agent *a, const ice_socket *socket);      /* not announced */
+void duet_ice_locals_of_socket(duet_ice_agent *a, const ice_socket *socket); /* frees them */
+void duet_ice_local_relate(const duet_ice_agent *a, ice_local *local, const duet_address *related);
+ice_socket *duet_ice_stream_add(duet_ice_agent *a, const ice_server *server, const duet_address *remote,
+                                const duet_address *bind);
+void duet_ice_stream_end(duet_ice_agent *a, ice_socket *socket);
+void duet_ice_socket_free(duet_ice_agent *a, ice_socket *socket);
+
+/* relay.c */
+int duet_ice_relays_form(duet_ice_agent *a);
+bool duet_ice_relays_pending(const duet_ice_agent *a);
+ice_relay *duet_ice_relay_next(const duet_ice_agent *a);
+int duet_ice_relay_start(duet_ice_agent *a, ice_relay *relay, duet_time now);
+void duet_ice_relays_run(duet_ice_agent *a, duet_time now);
+void duet_ice_relays_rebind(duet_ice_agent *a, const duet_array *servers);
+void duet_ice_relays_keep(duet_ice_agent *a, duet_time now);
+void duet_ice_relays_conclude(duet_ice_agent *a, duet_time now);
+void duet_ice_relays_release(duet_ice_agent *a, duet_time now);
+bool duet_ice_relays_have_output(const duet_ice_agent *a);
+void duet_ice_relays_free(duet_ice_agent *a);
+void duet_ice_relays_socket_lost(duet_ice_agent *a, const ice_socket *socket, const char *why, duet_time now);
+bool duet_ice_relay_permit(const ice_socket *base, const duet_address *remote);
+void duet_ice_relay_bind(const ice_pair *pair);
+/* @return 1: `in` has become a datagram of a relayed address; 0: it was the relay's; DUET_ERR_NOT_MINE */
+int duet_ice_relay_input(duet_ice_agent *a, duet_datagram *in, duet_time now);
+int duet_ice_relay_wrap(duet_ice_agent *a, const ice_socket *base, duet_datagram *out);
+int duet_ice_relays_output(duet_ice_agent *a, duet_datagram *out);
+bool duet_ice_relays_path_error(duet_ice_agent *a, const duet_path *path, duet_time now);
+
 /* gather.c */
 int duet_ice_gather_start(duet_ice_agent *a, duet_time now);
 int duet_ice_gather_request(duet_ice_agent *a, duet_request *out);
@@ -285,6 +354,7 @@ int duet_ice_gather_answer(duet_ice_agent *a, const duet_answer *answer, duet_ti
 void duet_ice_gather_update(duet_ice_agent *a); /* complete? */
 void duet_ice_gather_close(duet_ice_agent *a);
 void duet_ice_gather_free(duet_ice_agent *a);
+bool duet_ice_gather_is_closing(const duet_ice_agent *a); /* a CLOSE request is to be pulled */
 
 /* servers.c */
 int duet_ice_servers_parse(duet_ice_agent *a, duet_array *out, const duet_ice_server *const *servers, size_t count);
@@ -299,6 +369,12 @@ void duet_ice_query_failed(duet_ice_agent *a, ice_query *query, int code, const 
 void duet_ice_queries_keepalive(duet_ice_agent *a, duet_time now);
 void duet_ice_keepalive_arm(duet_ice_agent *a, duet_time now);
 void duet_ice_queries_clear(duet_ice_agent *a);
+void duet_ice_queries_fail(duet_ice_agent *a, const ice_socket *socket, const char *text);
+void duet_ice_queries_of_socket(duet_ice_agent *a, const ice_socket *socket); /* forgets them */
+bool duet_ice_can_query(const ice_socket *socket, const duet_address *remote);
+bool duet_ice_server_equal(const ice_server *x, const ice_server *y);
+void duet_ice_reflexive_add(duet_ice_agent *a, ice_socket *socket, const duet_address *server,
+                            const duet_address *mapped);
 
 /* uri.c */
 int duet_ice_uri_parse(ice_uri *out, const char *text);

@@ -130,5 +130,7 @@ void duet_ice_select(duet_ice_agent *a, duet_time now)
     a->disconnected = false;
     if (best && !best->previous)
         a->was_connected = true;
+    if (best)
+        duet_ice_relay_bind(best);
     duet_ice_consent_begin(a, now);
 }

@@ -54,6 +54,11 @@ static int start_one(duet_ice_agent *a, duet_time ta, duet_time now, bool *start
         *started = true;
         return duet_ice_query_start(a, query, now);
     }
+    ice_relay *relay = duet_ice_relay_next(a);
+    if (relay) {
+        *started = true;
+        return duet_ice_relay_start(a, relay, now);
+    }
     return DUET_OK;
 }
 
@@ -74,7 +79,7 @@ void duet_ice_pace(duet_ice_agent *a, duet_time now)
         next = now + ta; /* no memory: the pair still waits */
     else if (a->triggered_first)
         next = burst_start(a, ta);
-    else if ((a->started && duet_ice_pair_next(a, now)) || duet_ice_query_next(a))
+    else if ((a->started && duet_ice_pair_next(a, now)) || duet_ice_query_next(a) || duet_ice_relay_next(a))
         next = a->pace_next;
     duet_timers_set(&a->timers, &a->pace_timer, next);
 }

@@ -1,7 +1,7 @@
 /* STUN servers: names, queries from every base, server-reflexive candidates, and keeping their NAT bindings alive.
  *
- * RFC 8445 sections 5.1.1.2 to 5.1.1.4 and RFC 8489 section 6.2.1. Relays (TURN), and STUN over TLS, are understood and
- * reported as errors of gathering: there is no client for them. */
+ * RFC 8445 sections 5.1.1.2 to 5.1.1.4 and RFC 8489 section 6.2.1. TURN servers are looked up here and used in relay.c. What a
+ * server sees of a TLS connection is no candidate for UDP: such a query only tells whether the server works. */
 #include "ice/internal.h"
 
 #include <string.h>
@@ -69,6 +69,16 @@ int duet_ice_servers_parse(duet_ice_agent *a, duet_array *out, const duet_ice_se
     return err;
 }
 
+static bool same_text(const char *x, const char *y)
+{
+    return x && y ? strcmp(x, y) == 0 : x == y;
+}
+
+bool duet_ice_server_equal(const ice_server *x, const ice_server *y)
+{
+    return same_text(x->url, y->url) && same_text(x->username, y->username) && same_text(x->credential, y->credential);
+}
+
 /* ---- names ----------------------------------------------------------------------------------------------------- */
 
 static void server_address(duet_ice_agent *a, ice_server *server, const duet_address *address)
@@ -82,6 +92,11 @@ static void server_address(duet_ice_agent *a, ice_server *server, const duet_add
     slot->port = server->uri.port;
 }
 
+static bool is_stun(const ice_server *server)
+{
+    return server->uri.scheme == ICE_STUN || server->uri.scheme == ICE_STUNS;
+}
+
 /* Begins with each server: literal addresses are known at once. */
 void duet_ice_servers_start(duet_ice_agent *a)
 {
@@ -90,15 +105,11 @@ void duet_ice_servers_start(duet_ice_agent *a)
         duet_address literal;
         memset(server->addresses, 0, sizeof(server->addresses));
         server->lookup = ICE_LOOKUP_DONE;
-        if (server->uri.scheme == ICE_TURN || server->uri.scheme == ICE_TURNS) {
-            duet_ice_report_error(a, server->url, NULL, 701, "relays are not supported yet: no TURN client");
+        if (server->uri.scheme == ICE_TURNS && server->uri.transport == DUET_UDP) {
+            duet_ice_report_error(a, server->url, NULL, 701, "TURN over DTLS is not supported");
             continue;
         }
-        if (server->uri.scheme == ICE_STUNS) {
-            duet_ice_report_error(a, server->url, NULL, 701, "STUN over TLS is not supported, use stun:");
-            continue;
-        }
-        if (a->config.policy == DUET_ICE_RELAY)
+        if (a->config.policy == DUET_ICE_RELAY && is_stun(server))
             continue;
         if (duet_address_parse(&literal, server->uri.host, server->uri.port) == DUET_OK)
             server_address(a, server, &literal);
@@ -123,22 +134,43 @@ void duet_ice_servers_resolved(duet_ice_agent *a, const duet_answer *answer)
 
 /* ---- queries --------------------------------------------------------------------------------------------------- */
 
-static bool query_exists(const duet_ice_agent *a, const ice_socket *socket, const duet_address *remote)
+static bool query_exists(const duet_ice_agent *a, const ice_server *server, const ice_socket *socket,
+                         const duet_address *remote)
 {
     for (size_t i = 0; i < a->queries.count; i++) {
-        if (query_at(a, i)->socket == socket && duet_ice_same_address(&query_at(a, i)->remote, remote))
+        const ice_query *query = query_at(a, i);
+        bool same_socket = query->socket == socket || server->uri.transport != DUET_UDP;
+        if (same_socket && query->server->uri.transport == server->uri.transport &&
+            duet_ice_same_address(&query->remote, remote))
             return true;
     }
     return false;
 }
 
-static bool can_query(const ice_socket *socket, const duet_address *remote)
+bool duet_ice_can_query(const ice_socket *socket, const duet_address *remote)
 {
-    if (socket->state != ICE_SOCKET_OPEN || !socket->is_present || socket->local.family != remote->family)
+    if (socket->kind != ICE_SOCKET_HOST || socket->state != ICE_SOCKET_OPEN || !socket->is_present ||
+        socket->local.family != remote->family)
         return false;
     if (duet_address_is_link_local(&socket->local))
         return false;
     return socket->is_loopback == duet_address_is_loopback(remote);
+}
+
+static int query_add(duet_ice_agent *a, ice_server *server, const duet_address *remote, ice_socket *host)
+{
+    ice_socket *socket = host;
+
+    if (server->uri.transport != DUET_UDP)
+        socket = duet_ice_stream_add(a, server, remote, &host->bind);
+    ice_query *query = socket ? duet_ice_append(a, &a->queries, sizeof(*query)) : NULL;
+    if (!query) {
+        if (socket && socket != host)
+            duet_ice_stream_end(a, socket);
+        return DUET_ERR_NOMEM;
+    }
+    *query = (ice_query){.server = server, .socket = socket, .remote = *remote};
+    return DUET_OK;
 }
 
 int duet_ice_queries_form(duet_ice_agent *a)
@@ -146,19 +178,19 @@ int duet_ice_queries_form(duet_ice_agent *a)
     for (size_t i = 0; i < a->servers.count * 2; i++) {
         ice_server *server = server_at(&a->servers, i / 2);
         const duet_address *remote = &server->addresses[i % 2];
-        if (remote->family == DUET_AF_NONE)
+        if (remote->family == DUET_AF_NONE || !is_stun(server))
             continue;
         for (size_t k = 0; k < a->sockets.count; k++) {
             ice_socket *socket = *(ice_socket **)duet_array_at(&a->sockets, k);
-            if (!can_query(socket, remote) || query_exists(a, socket, remote) || a->queries.count >= ICE_QUERIES_MAX)
+            if (!duet_ice_can_query(socket, remote) || query_exists(a, server, socket, remote) ||
+                a->queries.count >= ICE_QUERIES_MAX)
                 continue;
-            ice_query *query = duet_ice_append(a, &a->queries, sizeof(*query));
-            if (!query)
-                return DUET_ERR_NOMEM;
-            *query = (ice_query){.server = server, .socket = socket, .remote = *remote};
+            int err = query_add(a, server, remote, socket);
+            if (err)
+                return err;
         }
     }
-    return DUET_OK;
+    return duet_ice_relays_form(a);
 }
 
 bool duet_ice_queries_pending(const duet_ice_agent *a)
@@ -174,18 +206,22 @@ bool duet_ice_queries_pending(const duet_ice_agent *a)
 ice_query *duet_ice_query_next(const duet_ice_agent *a)
 {
     for (size_t i = 0; i < a->queries.count; i++) {
-        if (query_at(a, i)->state == ICE_QUERY_WAITING)
+        if (query_at(a, i)->state == ICE_QUERY_WAITING && query_at(a, i)->socket->state == ICE_SOCKET_OPEN)
             return query_at(a, i);
     }
     return NULL;
 }
 
 /* RFC 8445 section 5.1.3: a reflexive candidate that equals its base, or came from another server already, is redundant. */
-static void add_reflexive(duet_ice_agent *a, const ice_query *query, const duet_address *mapped)
+void duet_ice_reflexive_add(duet_ice_agent *a, ice_socket *socket, const duet_address *server,
+                            const duet_address *mapped)
 {
-    if (duet_ice_same_address(mapped, &query->socket->local) || duet_ice_local_find(a, query->socket, mapped))
+    if (a->config.policy == DUET_ICE_RELAY || duet_ice_same_address(mapped, &socket->local) ||
+        duet_ice_local_find(a, socket, mapped))
         return;
-    (void)duet_ice_local_add(a, DUET_CANDIDATE_SRFLX, query->socket, mapped, &query->remote);
+    ice_local *local = duet_ice_local_add(a, DUET_CANDIDATE_SRFLX, socket, mapped, server);
+    if (local)
+        duet_ice_local_relate(a, local, &socket->local);
 }
 
 static bool processing_is_over(const duet_ice_agent *a)
@@ -198,8 +234,12 @@ static void query_done(duet_ice_agent *a, ice_query *query, const duet_address *
     query->state = ICE_QUERY_DONE;
     if (query->is_keepalive)
         return;
-    query->is_keepalive = true;
-    add_reflexive(a, query, mapped);
+    if (query->socket->kind == ICE_SOCKET_SERVER) {
+        duet_ice_stream_end(a, query->socket);
+    } else {
+        query->is_keepalive = true;
+        duet_ice_reflexive_add(a, query->socket, &query->remote, mapped);
+    }
     duet_ice_gather_update(a);
 }
 
@@ -235,7 +275,33 @@ void duet_ice_query_failed(duet_ice_agent *a, ice_query *query, int code, const 
     }
     query->state = ICE_QUERY_FAILED;
     duet_ice_report_error(a, query->server->url, &query->socket->local, code, text);
+    if (query->socket->kind == ICE_SOCKET_SERVER)
+        duet_ice_stream_end(a, query->socket);
     duet_ice_gather_update(a);
+}
+
+/* The stream that queries wait for did not come about, or ended. */
+void duet_ice_queries_fail(duet_ice_agent *a, const ice_socket *socket, const char *text)
+{
+    for (size_t i = 0; i < a->queries.count; i++) {
+        ice_query *query = query_at(a, i);
+        if (query->socket != socket || (query->state != ICE_QUERY_WAITING && query->state != ICE_QUERY_RUNNING))
+            continue;
+        duet_ice_transactions_of_query(a, query);
+        duet_ice_query_failed(a, query, 701, text);
+    }
+}
+
+void duet_ice_queries_of_socket(duet_ice_agent *a, const ice_socket *socket)
+{
+    for (size_t i = a->queries.count; i-- > 0;) {
+        ice_query *query = query_at(a, i);
+        if (query->socket != socket)
+            continue;
+        duet_ice_transactions_of_query(a, query);
+        duet_array_remove(&a->queries, i);
+        duet_free(&a->env, query);
+    }
 }
 
 /* "bindings MUST be kept alive by additional Binding requests to the server" until ICE has concluded, RFC 8445 section
@@ -245,7 +311,7 @@ void duet_ice_queries_keepalive(duet_ice_agent *a, duet_time now)
     if (processing_is_over(a))
         return;
     for (size_t i = 0; i < a->queries.count; i++) {
-        if (query_at(a, i)->state == ICE_QUERY_DONE)
+        if (query_at(a, i)->state == ICE_QUERY_DONE && query_at(a, i)->is_keepalive)
             query_at(a, i)->state = ICE_QUERY_WAITING;
     }
     duet_ice_keepalive_arm(a, now);
@@ -269,8 +335,11 @@ void duet_ice_keepalive_arm(duet_ice_agent *a, duet_time now)
 void duet_ice_queries_clear(duet_ice_agent *a)
 {
     for (size_t i = 0; i < a->queries.count; i++) {
-        duet_ice_transactions_of_query(a, query_at(a, i));
-        duet_free(&a->env, query_at(a, i));
+        ice_query *query = query_at(a, i);
+        duet_ice_transactions_of_query(a, query);
+        if (query->socket->kind == ICE_SOCKET_SERVER)
+            duet_ice_stream_end(a, query->socket);
+        duet_free(&a->env, query);
     }
     duet_array_free(&a->queries);
     duet_timers_cancel(&a->timers, &a->keepalive_timer);

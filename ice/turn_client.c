@@ -557,6 +557,11 @@ int duet_turn_client_output(duet_turn_client *c, duet_datagram *out)
     return duet_outbox_pull(&c->outbox, out);
 }
 
+bool duet_turn_client_has_output(const duet_turn_client *c)
+{
+    return !duet_outbox_is_empty(&c->outbox);
+}
+
 /* ---- beginning and end ---------------------------------------------------------------------------------------------- */
 
 int duet_turn_client_create(duet_turn_client **out, const duet_turn_client_config *config, duet_time now)
@@ -611,7 +616,6 @@ void duet_turn_client_release(duet_turn_client *c, duet_time now)
     if (c->info.state == DUET_TURN_RELEASING || c->info.state == DUET_TURN_RELEASED)
         return;
     end_transactions(c);
-    duet_outbox_reclaim(&c->outbox);
     if (!has_one) {
         set_state(c, DUET_TURN_RELEASED);
         return;

@@ -56,6 +56,7 @@ const duet_turn_client_info *duet_turn_client_get(const duet_turn_client *c);
 int duet_turn_client_input(duet_turn_client *c, duet_datagram *in, duet_time now);
 /* @return 1 and the next message to the server, or 0 */
 int duet_turn_client_output(duet_turn_client *c, duet_datagram *out);
+bool duet_turn_client_has_output(const duet_turn_client *c);
 void duet_turn_client_tick(duet_turn_client *c, duet_time now);
 /* 0 when there is work that only waits for a tick. */
 duet_time duet_turn_client_deadline(const duet_turn_client *c);
@@ -74,7 +75,7 @@ int duet_turn_client_bind(duet_turn_client *c, const duet_address *peer);
  * DUET_ERR_LIMIT, DUET_ERR_NOMEM */
 int duet_turn_client_wrap(duet_turn_client *c, duet_datagram *out);
 
-/* Gives the allocation up. Without one the state is RELEASED at once. */
+/* Gives the allocation up. Without one the state is RELEASED at once. What was pulled before stays valid. */
 void duet_turn_client_release(duet_turn_client *c, duet_time now);
 /* The stream to the server has ended, or the server cannot be reached. */
 void duet_turn_client_lost(duet_turn_client *c, const char *why);

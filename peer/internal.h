@@ -38,7 +38,8 @@ typedef struct pc_transport {
     size_t owner; /* the first m-section that uses it */
     duet_ice_agent *ice;
     duet_dtls *dtls;
-    bool routable; /* a pair is valid */
+    bool network_changed; /* on_network_change is queued */
+    bool routable;        /* a pair is valid */
     bool dtls_started;
     duet_ice_state ice_state;
     duet_dtls_state dtls_state;
@@ -46,6 +47,7 @@ typedef struct pc_transport {
 
     bool retired;  /* no section uses it any more */
     bool ended;    /* retired, or the connection is closed: the goodbye is in the output */
+    bool parted;   /* … and has left, and the relays are given up */
     bool drained;  /* … and has been pulled: the sockets may close */
     bool released; /* … and have closed: another transport may take this place */
 
@@ -95,6 +97,7 @@ struct duet_pc {
     duet_fingerprint fingerprint;
     duet_array servers; /* pc_server */
     char **nat_1to1;    /* config.nat_1to1_count of them */
+    char *ca_file;
 
     duet_signaling_state signaling;
     duet_pc_state state;

@@ -54,10 +54,15 @@ static int take_pointers(duet_pc *pc)
 
     pc->config.ice_servers = NULL;
     pc->config.nat_1to1 = NULL;
+    pc->config.ca_file = NULL;
     pc->config.certificate = NULL;
     int err = pc_servers_copy(&pc->env, &pc->servers, given.ice_servers, given.ice_server_count);
     if (err == DUET_OK)
         err = pc_strings_copy(&pc->env, &pc->nat_1to1, given.nat_1to1, given.nat_1to1_count);
+    if (err == DUET_OK && given.ca_file) {
+        pc->ca_file = duet_strdup(&pc->env, given.ca_file);
+        err = pc->ca_file ? DUET_OK : DUET_ERR_NOMEM;
+    }
     if (err == DUET_OK)
         err = create_certificate(pc, &given);
     return err;
@@ -108,6 +113,7 @@ static void finish(void *object)
     duet_array_free(&pc->early_candidates);
     pc_servers_free(&pc->env, &pc->servers);
     pc_strings_free(&pc->env, pc->nat_1to1, pc->config.nat_1to1_count);
+    duet_free(&pc->env, pc->ca_file);
     duet_certificate_destroy(pc->certificate);
     duet_events_free(&pc->events);
     pthread_mutex_destroy(&pc->wake_lock);

@@ -70,6 +70,30 @@ static void ice_selected(void *user, const duet_candidate *local, const duet_can
              duet_address_text(&remote->address, b, sizeof(b)));
 }
 
+static void deliver_network_change(void *object, void *payload)
+{
+    duet_pc *pc = object;
+
+    (void)payload;
+    for (size_t i = 0; i < pc->transport_count; i++)
+        pc->transports[i]->network_changed = false;
+    if (pc->config.on_network_change && !pc->is_closed)
+        pc->config.on_network_change(pc->config.user, pc);
+}
+
+/* Every transport watches the interfaces; the application hears of a change once. */
+static void ice_network_changed(void *user)
+{
+    pc_transport *t = user;
+    duet_pc *pc = t->pc;
+
+    for (size_t i = 0; i < pc->transport_count; i++) {
+        if (pc->transports[i]->network_changed)
+            return;
+    }
+    t->network_changed = duet_events_push(&pc->events, deliver_network_change, NULL, NULL, 0) == DUET_OK;
+}
+
 static bool filter_interface(void *user, const duet_interface *interface)
 {
     pc_transport *t = user;
@@ -137,6 +161,9 @@ static int create_agent(pc_transport *t)
     config.nat_1to1 = (const char *const *)pc->nat_1to1;
     config.nat_1to1_count = from->nat_1to1_count;
     config.interface_filter = from->interface_filter ? filter_interface : NULL;
+    config.ca_file = pc->ca_file;
+    config.tls_no_verify = from->tls_no_verify;
+    config.mdns = from->mdns;
     config.disconnected_timeout = from->ice_disconnected_timeout;
     config.failed_timeout = from->ice_failed_timeout;
     config.patience = from->ice_patience;
@@ -145,6 +172,7 @@ static int create_agent(pc_transport *t)
     config.on_candidate = ice_candidate;
     config.on_candidate_error = ice_candidate_error;
     config.on_selected = ice_selected;
+    config.on_network_change = ice_network_changed;
     config.on_wake = part_wakes;
     config.user = t;
     const duet_ice_server **servers = pc_servers_list(pc);
@@ -424,8 +452,12 @@ static void demultiplex(pc_transport *t, duet_datagram *in, duet_time now)
 
 int pc_transport_input(pc_transport *t, duet_datagram *in, duet_time now)
 {
-    if (duet_ice_agent_input(t->ice, in, now) == DUET_ERR_NOT_MINE)
-        demultiplex(t, in, now);
+    duet_datagram frame;
+
+    while (duet_ice_agent_next(t->ice, in, &frame, now) == 1) {
+        if (duet_ice_agent_input(t->ice, &frame, now) == DUET_ERR_NOT_MINE)
+            demultiplex(t, &frame, now);
+    }
     start_what_is_ready(t, now);
     return DUET_OK;
 }
@@ -438,7 +470,11 @@ int pc_transport_output(pc_transport *t, duet_datagram *out, duet_time now)
         if (duet_ice_agent_route(t->ice, out) == DUET_OK)
             return 1; /* otherwise there is no valid pair left: lost, as on any broken path */
     }
-    return 0;
+    if (!t->ended || t->parted)
+        return 0;
+    t->parted = true;
+    duet_ice_agent_release(t->ice, now); /* behind the goodbye, which may need the relay */
+    return duet_ice_agent_output(t->ice, out, now);
 }
 
 duet_time pc_transport_deadline(const pc_transport *t)

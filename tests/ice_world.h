@@ -279,6 +279,10 @@ static inline void world_serve_requests(world_agent *a)
             answer.interface_count = a->interface_count;
             break;
         case DUET_REQUEST_OPEN:
+            if (r.protocol != DUET_UDP) {
+                answer.err = DUET_ERR_IO; /* there are no streams in this world */
+                break;
+            }
             assert_true(r.id > 0 && r.id < WORLD_SOCKETS);
             answer.local = r.bind;
             answer.local.port = a->next_port++;

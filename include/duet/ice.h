@@ -71,7 +71,7 @@ typedef struct duet_ice_config {
     /** A local candidate. NULL: end of candidates. */
     void (*on_candidate)(void *user, const duet_candidate *candidate);
     /** A candidate could not be gathered, W3C RTCPeerConnectionIceErrorEvent. code 300–699 STUN error, 701 unreachable,
-     *  or a kind of server that this build has no client for (turn:, turns:, stuns:). */
+     *  or a server whose certificate is not to be trusted. */
     void (*on_candidate_error)(void *user, const char *url, const duet_address *local, int code, const char *text);
     /** The pair that carries data changed; the first call means that duet_ice_agent_route works. */
     void (*on_selected)(void *user, const duet_candidate *local, const duet_candidate *remote);
@@ -86,6 +86,15 @@ typedef struct duet_ice_config {
     uint16_t check_attribute;
     size_t (*check_attribute_provide)(void *user, bool is_request, uint8_t *out, size_t capacity);
     void (*check_attribute_sink)(void *user, bool is_request, const uint8_t *data, size_t len);
+
+    const char *ca_file; /**< PEM of the authorities for stuns: and turns:, copied; NULL: the system's */
+    bool tls_no_verify;  /**< trust any certificate. For tests */
+    /** Announce host candidates under random names of multicast DNS instead of their addresses, and hide these elsewhere
+     *  (draft-ietf-mmusic-mdns-ice-candidates). The driver publishes the names. */
+    bool mdns;
+    /** The interfaces have changed. Candidates on new addresses are gathered and paired by themselves, pairs of addresses that
+     *  are gone are dropped; a restart tells the peer, too. */
+    void (*on_network_change)(void *user);
 } duet_ice_config;
 
 /** Fills in the size and zeroes the rest; every 0 is a good default. */
@@ -119,14 +128,27 @@ DUET_API void duet_ice_agent_end_of_remote_candidates(duet_ice_agent *agent, due
 /** New local credentials, gathers again on the open sockets and starts over when the peer's new ones arrive.
  *  @param credentials  the new local ones, as an offer that was made before announced them; NULL: random ones */
 DUET_API int duet_ice_agent_restart(duet_ice_agent *agent, const duet_ice_credentials *credentials, duet_time now);
-/** Takes up other servers and policy at the next restart or gathering (W3C setConfiguration). */
+/** Takes up other servers and policy at the next restart or gathering (W3C setConfiguration). Allocations on TURN servers that
+ *  are in both lists with the same credentials are kept, the others released. */
 DUET_API int duet_ice_agent_set_servers(duet_ice_agent *agent, const duet_ice_server *const *servers, size_t count,
                                         duet_ice_policy policy);
-/** Stops everything; state CLOSED. CLOSE requests for the sockets wait to be pulled. */
+/** Gives relayed addresses up: the requests that release them are in the output. Legal between two outputs; nothing can be
+ *  sent through a relay afterwards. duet_ice_agent_close does it too. */
+DUET_API void duet_ice_agent_release(duet_ice_agent *agent, duet_time now);
+/** Stops everything; state CLOSED. What releases relayed addresses waits in the output, then CLOSE requests for the sockets
+ *  wait to be pulled; the deadline is 0 until they were. */
 DUET_API void duet_ice_agent_close(duet_ice_agent *agent, duet_time now);
 
-/** Feeds one datagram. STUN messages are consumed (bad ones are counted). Anything else is DUET_ERR_NOT_MINE:
- *  hand it on when duet_ice_agent_validated says so. The source of such a datagram counts as a sign of life of a
+/** Cuts what arrived into frames: a stream's piece may hold several, or parts of some; a UDP datagram is one. Call it until
+ *  it returns 0, and give each frame to duet_ice_agent_input.
+ *  @param in     what arrived; it is used up
+ *  @param frame  lives until the next call with this stream, as long as the bytes of `in` do
+ *  @return 1 and a frame, or 0 (also when the stream holds no frames: it is closed then) */
+DUET_API int duet_ice_agent_next(duet_ice_agent *agent, duet_datagram *in, duet_datagram *frame, duet_time now);
+
+/** Feeds one datagram or frame. STUN messages are consumed (bad ones are counted). Anything else is DUET_ERR_NOT_MINE:
+ *  hand it on when duet_ice_agent_validated says so. What comes through a relay is unwrapped: `in` is then the peer's
+ *  datagram, on the path of the relayed address. The source of such a datagram counts as a sign of life of a
  *  valid pair. Checks that come before the remote credentials are answered at once, as RFC 8445 section 7.3 wants, and
  *  held for duet_ice_agent_set_remote to act upon: at most DUET_ICE_EARLY_MAX. What cannot be authenticated gets no
  *  answer.
@@ -147,7 +169,7 @@ DUET_API duet_time duet_ice_agent_deadline(const duet_ice_agent *agent);
 DUET_API bool duet_ice_agent_validated(const duet_ice_agent *agent, const duet_path *path);
 /** Sets the path of an outgoing datagram to the selected pair (or the best valid one before nomination) and wraps it for
  *  a relay inside its headroom where needed.
- *  @return DUET_OK, or DUET_ERR_STATE while there is no valid pair */
+ *  @return DUET_OK, or DUET_ERR_STATE while there is no valid pair, or why the relay cannot take it: then it is lost */
 DUET_API int duet_ice_agent_route(duet_ice_agent *agent, duet_datagram *out);
 
 DUET_API duet_ice_state duet_ice_agent_state(const duet_ice_agent *agent);

@@ -83,9 +83,12 @@ typedef struct duet_pc_config {
     const char *const *nat_1to1;
     size_t nat_1to1_count;
     duet_time ice_disconnected_timeout, ice_failed_timeout, ice_patience; /**< 0: defaults of duet_ice_config */
-    uint16_t sctp_streams;                                                /**< 0: 1024 */
-    size_t max_message_size;                                              /**< accepted and announced; 0: 262144 */
-    size_t sctp_send_buffer, sctp_receive_buffer, sctp_send_queue;        /**< 0: defaults of duet_sctp_config */
+    const char *ca_file;     /**< PEM of the authorities for stuns: and turns:, copied; NULL: the system's */
+    bool tls_no_verify;      /**< trust any certificate of these servers. For tests */
+    bool mdns;               /**< announce host candidates under random ".local" names, see duet_ice_config */
+    uint16_t sctp_streams;   /**< 0: 1024 */
+    size_t max_message_size; /**< accepted and announced; 0: 262144 */
+    size_t sctp_send_buffer, sctp_receive_buffer, sctp_send_queue; /**< 0: defaults of duet_sctp_config */
 
     /* events; any may be NULL */
     void (*on_negotiation_needed)(void *user, duet_pc *pc);
@@ -96,6 +99,8 @@ typedef struct duet_pc_config {
     /** A local candidate to be signalled. `candidate->candidate` is "" at the end of candidates. */
     void (*on_ice_candidate)(void *user, duet_pc *pc, const duet_pc_candidate *candidate);
     void (*on_ice_candidate_error)(void *user, duet_pc *pc, const char *url, int code, const char *text);
+    /** The interfaces have changed; an ICE restart tells the peer of new addresses at once. See duet_ice_config. */
+    void (*on_network_change)(void *user, duet_pc *pc);
     /** The peer opened a channel: set its callbacks with duet_dc_set_callbacks. */
     void (*on_data_channel)(void *user, duet_pc *pc, duet_dc *dc);
     void *user;

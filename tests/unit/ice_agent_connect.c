@@ -390,6 +390,7 @@ static void candidates_that_cannot_be_used_are_counted(void **state)
         duet_candidate c;
         assert_int_equal(duet_candidate_parse(&c, lines[i], strlen(lines[i]), NULL, NULL), DUET_OK);
         assert_int_equal(duet_ice_agent_add_remote_candidate(w.agents[0].agent, &c, w.now), DUET_OK);
+        world_serve_requests(&w.agents[0]); /* nobody knows the name */
         duet_ice_agent_get_stats(w.agents[0].agent, &stats);
         assert_int_equal(stats.candidates_ignored, i + 1);
         assert_int_equal(stats.pair_count, 0);
