@@ -2,8 +2,11 @@
 #ifndef DUET_TESTS_NET_PROBE_H
 #define DUET_TESTS_NET_PROBE_H
 
+#include <errno.h>
+
 #include "duet/net.h"
 #include "test.h"
+#include <errno.h>
 
 #define PROBE_QUEUE 512
 
@@ -14,6 +17,7 @@ typedef struct probe_answer {
     char reason[128];
     duet_address local, remote;
     size_t interfaces;
+    duet_address address; /* the first one that was found */
 } probe_answer;
 
 typedef struct probe_output {
@@ -44,7 +48,7 @@ typedef struct probe {
     size_t echo_count;
     void (*wake)(void *user);
     void *wake_user;
-    bool leave; /* detaches at the next input */
+    void (*leave)(struct probe *p); /* detaches at the next input */
     void (*on_input)(struct probe *p, const duet_datagram *in);
 } probe;
 
@@ -83,8 +87,8 @@ static inline int probe_input(void *object, duet_datagram *in, duet_time now)
         probe_send(p, &in->path, copy, in->len);
     }
     if (p->leave)
-        duet_net_detach(p->net, p);
-    p->leave = false;
+        p->leave(p);
+    p->leave = NULL;
     return DUET_OK;
 }
 
@@ -128,6 +132,8 @@ static inline int probe_take_answer(void *object, const duet_answer *a, duet_tim
                            .local = a->local,
                            .remote = a->remote,
                            .interfaces = a->interface_count};
+    if (a->address_count > 0)
+        note->address = a->addresses[0];
     snprintf(note->reason, sizeof(note->reason), "%s", a->reason ? a->reason : "");
     return DUET_OK;
 }
@@ -180,6 +186,11 @@ static inline probe *probe_new(duet_net *net)
     p->net = net;
     assert_int_equal(duet_net_attach(net, &probe_ops, p), DUET_OK);
     return p;
+}
+
+static inline void probe_leave(probe *p)
+{
+    duet_net_detach(p->net, p);
 }
 
 static inline void probe_end(probe *p)
