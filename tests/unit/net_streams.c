@@ -407,7 +407,7 @@ static void an_endpoint_may_leave_inside_an_input(void **state)
         begin(&s, NULL);
         listen_on(&s, protocol, protocol == DUET_TLS ? &good : NULL);
         connect_to(&s, protocol);
-        s.server->leave = true;
+        s.server->leave = probe_leave;
         probe_send(s.client, &s.to_server, "go", 2);
         probe_send(s.client, &s.to_server, "gone", 4);
         NET_TURN_UNTIL(s.net, s.server->inputs > 0 && s.client->ends > 0);
