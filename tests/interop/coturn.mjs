@@ -1,0 +1,56 @@
+// coturn as the TURN server of a test: started on free ports, with a certificate of its own, ended by its process id.
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export const ip = process.env.DUET_NETNS ? '10.99.0.1' : '127.0.0.1';
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, ip, () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+// PEM files for a server at `ip`; they are their own authority.
+export function makeCertificate(folder) {
+  const cert = join(folder, 'cert.pem');
+  const key = join(folder, 'key.pem');
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
+    '-subj', '/CN=turn.test', '-addext', `subjectAltName=IP:${ip},DNS:localhost`, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  return { cert, key };
+}
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export async function startCoturn(extra = []) {
+  const folder = mkdtempSync(join(tmpdir(), 'duet-coturn-'));
+  const { cert, key } = makeCertificate(folder);
+  const [port, tlsPort] = [await freePort(), await freePort()];
+  const args = ['-n', '--no-cli', '--log-file=stdout', '--simple-log', `--pidfile=${join(folder, 'pid')}`, `--userdb=${join(folder, 'db')}`,
+    `--listening-ip=${ip}`, `--relay-ip=${ip}`, `--listening-port=${port}`, `--tls-listening-port=${tlsPort}`,
+    `--cert=${cert}`, `--pkey=${key}`, '--realm=duet.test', '--allow-loopback-peers', '--no-dtls', '--verbose', ...extra];
+  if (!extra.includes('--use-auth-secret')) args.push('--lt-cred-mech', '--user=alice:secret');
+  const child = spawn('turnserver', args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  let text = '';
+  child.stdout.on('data', (data) => { text += data; });
+  child.stderr.on('data', (data) => { text += data; });
+  const exited = new Promise((resolve) => child.on('close', resolve));
+  for (let i = 0; i < 100 && !/listener opened on ?: ?|Total General servers/.test(text) && child.exitCode === null; i++) await sleep(50);
+  await sleep(300);
+  return {
+    port, tlsPort, ca: cert, log: () => text,
+    url: (transport) => (transport === 'tls' ? `turns:${ip}:${tlsPort}?transport=tcp` : `turn:${ip}:${port}?transport=${transport}`),
+    async stop() {
+      child.kill('SIGKILL');
+      await exited;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
