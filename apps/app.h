@@ -70,7 +70,9 @@ typedef struct app_connection_options {
     app_trace_options trace;
     app_trace *shared_trace; /* of several connections: open already, and not closed with them; NULL: as `trace` says */
     app_impairment impairment;
-    const char *ice_servers; /* JSON */
+    const char *ice_servers; /* JSON, or the name of a file with it */
+    const char *ca_file;
+    bool relay, mdns, tls_no_verify;
     bool no_loopback, no_ipv6, no_offload;
     uint16_t port_min, port_max;
     duet_address bind; /* family NONE: all */
@@ -85,6 +87,8 @@ typedef struct app_connection_options {
         {"ice-servers", required_argument, NULL, 1004}, {"no-loopback", no_argument, NULL, 1005},                      \
         {"no-ipv6", no_argument, NULL, 1006}, {"ports", required_argument, NULL, 1007},                                \
         {"verbose", no_argument, NULL, 1008}, {"no-offload", no_argument, NULL, 1009},                                 \
+        {"relay", no_argument, NULL, 1011}, {"ca", required_argument, NULL, 1012},                                     \
+        {"tls-no-verify", no_argument, NULL, 1013}, {"mdns", no_argument, NULL, 1014},                                 \
     {                                                                                                                  \
         "bind", required_argument, NULL, 1010                                                                          \
     }

@@ -20,11 +20,20 @@ enum {
     OPTION_VERBOSE,
     OPTION_NO_OFFLOAD,
     OPTION_BIND,
+    OPTION_RELAY,
+    OPTION_CA,
+    OPTION_TLS_NO_VERIFY,
+    OPTION_MDNS,
 };
 
 const char app_connection_help[] =
     "Connection options:\n"
-    "  --ice-servers JSON   array of RTCIceServer, for example '[{\"urls\":\"stun:192.0.2.1:3478\"}]'\n"
+    "  --ice-servers JSON   array of RTCIceServer, for example '[{\"urls\":\"stun:192.0.2.1:3478\"}]',\n"
+    "                       or the name of a file that holds one\n"
+    "  --relay              use relayed candidates alone\n"
+    "  --ca FILE            trust these authorities (PEM) for stuns: and turns:, instead of the system's\n"
+    "  --tls-no-verify      trust any certificate of these servers\n"
+    "  --mdns               announce host candidates under .local names\n"
     "  --ports MIN-MAX      local UDP ports\n"
     "  --bind ADDRESS       gather on this local address only\n"
     "  --no-loopback        do not gather loopback addresses\n"
@@ -96,6 +105,18 @@ int app_connection_option(app_connection_options *o, int option, const char *val
             return 1;
         app_error("--bind %s: give an IP address", value);
         return -1;
+    case OPTION_RELAY:
+        o->relay = true;
+        return 1;
+    case OPTION_CA:
+        o->ca_file = value;
+        return 1;
+    case OPTION_TLS_NO_VERIFY:
+        o->tls_no_verify = true;
+        return 1;
+    case OPTION_MDNS:
+        o->mdns = true;
+        return 1;
     case OPTION_NO_OFFLOAD:
         o->no_offload = true;
         return 1;
@@ -139,7 +160,9 @@ static bool read_servers(server_list *s, const char *text)
     memset(s, 0, sizeof(*s));
     if (!text)
         return true;
-    s->document = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    bool is_json = text[strspn(text, " \t\r\n")] == '[';
+    s->document = is_json ? json_loads(text, JSON_REJECT_DUPLICATES, &error)
+                          : json_load_file(text, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_array(s->document) || json_array_size(s->document) > SERVERS_MAX) {
         app_error("--ice-servers: %s", s->document ? "give an array of at most 16 servers" : error.text);
         return false;
@@ -219,6 +242,10 @@ static int create(app_connection *c, const app_connection_options *o, duet_pc_co
         config->env = &c->env;
         config->ice_servers = servers->list;
         config->ice_server_count = servers->count;
+        config->ice_transport_policy = o->relay ? DUET_ICE_RELAY : DUET_ICE_ALL;
+        config->ca_file = o->ca_file;
+        config->tls_no_verify = o->tls_no_verify;
+        config->mdns = o->mdns;
         config->loopback = !o->no_loopback;
         config->no_ipv6 = o->no_ipv6;
         config->bind = o->bind;

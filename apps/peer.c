@@ -522,7 +522,6 @@ enum {
     OPTION_CODEC,
     OPTION_TIMEOUT,
     OPTION_NO_TRICKLE,
-    OPTION_RELAY,
     OPTION_RESTART,
     OPTION_CHAN,
     OPTION_SETUP,
@@ -538,7 +537,6 @@ static const struct option long_options[] = {
     {"codec", required_argument, NULL, OPTION_CODEC},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"no-trickle", no_argument, NULL, OPTION_NO_TRICKLE},
-    {"relay", no_argument, NULL, OPTION_RELAY},
     {"restart", no_argument, NULL, OPTION_RESTART},
     {"chan", required_argument, NULL, OPTION_CHAN},
     {"setup", required_argument, NULL, OPTION_SETUP},
@@ -592,9 +590,6 @@ static bool parse_option(peer_options *o, int option, const char *value)
         return true;
     case OPTION_CODEC:
         not_supported(o, "codec");
-        return true;
-    case OPTION_RELAY:
-        not_supported(o, "relay");
         return true;
     case OPTION_TIMEOUT:
         return app_parse_timeout(value, &o->timeout);
