@@ -2,6 +2,7 @@
  * neither). Sending is in flush.c. */
 #include "net/internal.h"
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/udp.h>
 #include <string.h>
 #include <unistd.h>
@@ -73,11 +74,15 @@ static int join_inet6(duet_net *net, int fd, const duet_request *request)
 static int bind_to_group(duet_net *net, int fd, const duet_request *request)
 {
     duet_request any = *request;
+    char name[IF_NAMESIZE];
 
     memset(any.bind.ip, 0, sizeof(any.bind.ip));
     any.bind.scope = 0;
     if (net_bind(net, fd, &any) != 0)
         return -1;
+    /* IPv6 would also hand on what came to the group elsewhere. (Since Linux 5.7 anybody may.) */
+    if (if_indextoname(net_interface_index(&net->env, &request->bind), name))
+        (void)setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name));
     return request->group.family == DUET_AF_INET6 ? join_inet6(net, fd, request) : join_inet(fd, request);
 }
 
