@@ -36,7 +36,9 @@ const chromiumArgs = [
   '--disable-component-update', '--disable-sync', '--allow-loopback-in-peer-connection',
   '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', ...options.arg,
 ];
-if (!options.mdns) chromiumArgs.push('--disable-features=WebRtcHideLocalIpsWithMdns');
+// A page that may use the microphone sees addresses all the same.
+if (options.mdns) chromiumArgs.splice(chromiumArgs.indexOf('--use-fake-ui-for-media-stream'), 1);
+else chromiumArgs.push('--disable-features=WebRtcHideLocalIpsWithMdns');
 
 const firefoxPrefs = {
   'media.peerconnection.ice.obfuscate_host_addresses': options.mdns,
