@@ -434,8 +434,9 @@ static int answer_interfaces(duet_ice_agent *a, const duet_answer *answer, duet_
     a->interfaces_running = false;
     choose_addresses(a, answer, &all, &loopback);
     for (size_t i = 0; i < a->sockets.count; i++) {
-        if (socket_at(a, i)->kind == ICE_SOCKET_HOST)
-            socket_at(a, i)->is_present = false;
+        ice_socket *socket = socket_at(a, i);
+        if (socket->kind == ICE_SOCKET_HOST)
+            socket->is_present = has_address(&all, &socket->bind) || has_address(&loopback, &socket->bind);
     }
     close_absent(a);
     int err = use_addresses(a, &all, &loopback, now);

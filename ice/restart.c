@@ -74,6 +74,7 @@ void duet_ice_generation_clear(duet_ice_agent *a)
     duet_timers_cancel(&a->timers, &a->pace_timer);
     duet_timers_cancel(&a->timers, &a->nominate_timer);
     duet_timers_cancel(&a->timers, &a->patience_timer);
+    duet_timers_cancel(&a->timers, &a->conclude_timer);
     a->nominated = a->nominating = NULL;
     a->first_valid = DUET_NEVER;
     a->started = false;
