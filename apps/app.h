@@ -15,6 +15,7 @@
 int app_inspect(int argc, char **argv);
 int app_peer(int argc, char **argv);
 int app_perf(int argc, char **argv);
+int app_probe(int argc, char **argv);
 int app_signal(int argc, char **argv);
 int app_echo(int argc, char **argv);
 int app_token(int argc, char **argv);

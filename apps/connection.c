@@ -1,12 +1,9 @@
 /* The options of every command that connects, and one connection made by them. */
 #include "app.h"
-#include <jansson.h>
+#include "app_ice_servers.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define SERVERS_MAX 16
-#define URLS_MAX    16
 
 enum {
     OPTION_PCAP = APP_OPTION_FIRST,
@@ -125,62 +122,6 @@ int app_connection_option(app_connection_options *o, int option, const char *val
     }
 }
 
-/* ---- RTCIceServer from JSON: the strings belong to the document ---- */
-
-typedef struct server_list {
-    json_t *document;
-    size_t count;
-    duet_ice_server servers[SERVERS_MAX];
-    const duet_ice_server *list[SERVERS_MAX];
-    const char *urls[SERVERS_MAX][URLS_MAX];
-} server_list;
-
-static bool read_urls(server_list *s, size_t n, const json_t *urls)
-{
-    duet_ice_server *server = &s->servers[n];
-
-    if (json_is_string(urls)) {
-        s->urls[n][0] = json_string_value(urls);
-        server->url_count = 1;
-        return true;
-    }
-    server->url_count = json_array_size(urls);
-    for (size_t i = 0; i < server->url_count && i < URLS_MAX; i++) {
-        s->urls[n][i] = json_string_value(json_array_get(urls, i));
-        if (!s->urls[n][i])
-            return false;
-    }
-    return server->url_count > 0 && server->url_count <= URLS_MAX;
-}
-
-static bool read_servers(server_list *s, const char *text)
-{
-    json_error_t error;
-
-    memset(s, 0, sizeof(*s));
-    if (!text)
-        return true;
-    bool is_json = text[strspn(text, " \t\r\n")] == '[';
-    s->document = is_json ? json_loads(text, JSON_REJECT_DUPLICATES, &error)
-                          : json_load_file(text, JSON_REJECT_DUPLICATES, &error);
-    if (!json_is_array(s->document) || json_array_size(s->document) > SERVERS_MAX) {
-        app_error("--ice-servers: %s", s->document ? "give an array of at most 16 servers" : error.text);
-        return false;
-    }
-    for (size_t n = 0; n < json_array_size(s->document); n++) {
-        const json_t *item = json_array_get(s->document, n);
-        if (!read_urls(s, n, json_object_get(item, "urls"))) {
-            app_error("--ice-servers: server %zu needs \"urls\", a string or an array of up to 16", n);
-            return false;
-        }
-        s->servers[n].urls = s->urls[n];
-        s->servers[n].username = json_string_value(json_object_get(item, "username"));
-        s->servers[n].credential = json_string_value(json_object_get(item, "credential"));
-        s->list[s->count++] = &s->servers[n];
-    }
-    return true;
-}
-
 /* ---- opening and closing ---- */
 
 static void trace_event(void *user, const duet_trace_event *event)
@@ -224,11 +165,11 @@ static int attach(app_connection *c, const app_connection_options *o)
 static int create(app_connection *c, const app_connection_options *o, duet_pc_config *config, duet_net *net)
 {
     duet_net_config net_config;
-    server_list *servers = calloc(1, sizeof(*servers));
+    app_ice_servers *servers = calloc(1, sizeof(*servers));
     int err = DUET_ERR_NOMEM;
 
-    if (servers && !read_servers(servers, o->ice_servers)) {
-        json_decref(servers->document);
+    if (servers && !app_ice_servers_read(servers, o->ice_servers)) {
+        app_ice_servers_free(servers);
         free(servers);
         return DUET_ERR_INVALID;
     }
@@ -258,7 +199,7 @@ static int create(app_connection *c, const app_connection_options *o, duet_pc_co
                       servers->count ? " (is every ICE server URL right?)" : "");
     }
     if (servers)
-        json_decref(servers->document);
+        app_ice_servers_free(servers);
     free(servers);
     return err == DUET_OK ? attach(c, o) : err;
 }

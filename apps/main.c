@@ -12,6 +12,7 @@ static const command commands[] = {
     {"inspect", app_inspect, "decode descriptions, packets and captures to JSON"},
     {"peer", app_peer, "a scriptable peer on standard input and output, for interop tests"},
     {"perf", app_perf, "measure data channels: throughput, latency, set-up time, memory"},
+    {"probe", app_probe, "what this network lets through: candidates, NAT behaviour, STUN and TURN servers"},
     {"turn", app_turn, "the TURN and STUN server"},
 #ifdef DUET_HAVE_SIGNALING
     {"signal", app_signal, "the room server: signaling over WebSocket, with a page"},

@@ -12,6 +12,7 @@ _duet_options()
             echo "--local --size --seconds --ping-seconds --connections --streams --fresh-certificates --json --help" \
                 "$_duet_connection_options"
             ;;
+        probe) echo "--user --password --timeout --json --help $_duet_connection_options" ;;
         echo)
             echo "--signaling --room --token --peer --message --size --count --channel --timeout --once --quiet --json --help" \
                 "$_duet_connection_options"
@@ -61,7 +62,7 @@ _duet()
 
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "inspect peer perf echo signal token turn $(_duet_options)" -- "$current"))
+        COMPREPLY=($(compgen -W "inspect peer perf probe echo signal token turn $(_duet_options)" -- "$current"))
         return
     fi
     values=$(_duet_values "$command" "$previous")
