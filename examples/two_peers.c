@@ -61,13 +61,14 @@ static void use_channel(void *user, duet_pc *pc, duet_dc *dc)
     duet_dc_set_callbacks(dc, &callbacks);
 }
 
-static void place(peer *p, const char *address)
+static void place(peer *p, const char *name, const char *address, duet_sim *sim, peer *other)
 {
     duet_pc_config config = DUET_PC_CONFIG_INIT;
     duet_sim_link link = {.delay = DUET_MS(25), .loss = 0.05}; /* of each direction */
     duet_sim_host *host;
 
-    check(duet_sim_host_create(&host, p->sim, p->name), "host");
+    *p = (peer){.name = name, .sim = sim, .other = other};
+    check(duet_sim_host_create(&host, sim, name), "host");
     check(duet_sim_host_add_address(host, address, &link, &link), "address");
     config.on_ice_candidate = on_candidate;
     config.on_connection_state = on_state;
@@ -101,10 +102,8 @@ int main(void)
 
     check(duet_sim_create(&sim, NULL), "simulation");
     duet_determinism_begin(sim, 1); /* OpenSSL's and usrsctp's random numbers and clock are the world's, too */
-    alice = (peer){.name = "alice", .sim = sim, .other = &bob};
-    bob = (peer){.name = "bob", .sim = sim, .other = &alice};
-    place(&alice, "10.0.0.1");
-    place(&bob, "10.0.0.2");
+    place(&alice, "alice", "10.0.0.1", sim, &bob);
+    place(&bob, "bob", "10.0.0.2", sim, &alice);
     check(duet_pc_create_data_channel(alice.pc, "greetings", NULL, &dc), "channel");
     use_channel(&alice, alice.pc, dc);
     describe(&alice, DUET_SDP_OFFER);
