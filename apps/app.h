@@ -73,7 +73,7 @@ typedef struct app_connection_options {
     app_impairment impairment;
     const char *ice_servers; /* JSON, or the name of a file with it */
     const char *ca_file;
-    bool relay, mdns, tls_no_verify;
+    bool relay, mdns, tcp, tls_no_verify;
     bool no_loopback, no_ipv6, no_offload;
     uint16_t port_min, port_max;
     duet_address bind; /* family NONE: all */
@@ -90,6 +90,7 @@ typedef struct app_connection_options {
         {"verbose", no_argument, NULL, 1008}, {"no-offload", no_argument, NULL, 1009},                                 \
         {"relay", no_argument, NULL, 1011}, {"ca", required_argument, NULL, 1012},                                     \
         {"tls-no-verify", no_argument, NULL, 1013}, {"mdns", no_argument, NULL, 1014},                                 \
+        {"tcp", no_argument, NULL, 1015},                                                                              \
     {                                                                                                                  \
         "bind", required_argument, NULL, 1010                                                                          \
     }

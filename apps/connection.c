@@ -21,6 +21,7 @@ enum {
     OPTION_CA,
     OPTION_TLS_NO_VERIFY,
     OPTION_MDNS,
+    OPTION_TCP,
 };
 
 const char app_connection_help[] =
@@ -30,6 +31,7 @@ const char app_connection_help[] =
     "  --relay              use relayed candidates alone\n"
     "  --ca FILE            trust these authorities (PEM) for stuns: and turns:, instead of the system's\n"
     "  --tls-no-verify      trust any certificate of these servers\n"
+    "  --tcp                candidates of ICE-TCP beside those of UDP\n"
     "  --mdns               announce host candidates under .local names\n"
     "  --ports MIN-MAX      local UDP ports\n"
     "  --bind ADDRESS       gather on this local address only\n"
@@ -114,6 +116,9 @@ int app_connection_option(app_connection_options *o, int option, const char *val
     case OPTION_MDNS:
         o->mdns = true;
         return 1;
+    case OPTION_TCP:
+        o->tcp = true;
+        return 1;
     case OPTION_NO_OFFLOAD:
         o->no_offload = true;
         return 1;
@@ -187,6 +192,7 @@ static int create(app_connection *c, const app_connection_options *o, duet_pc_co
         config->ca_file = o->ca_file;
         config->tls_no_verify = o->tls_no_verify;
         config->mdns = o->mdns;
+        config->tcp = o->tcp;
         config->loopback = !o->no_loopback;
         config->no_ipv6 = o->no_ipv6;
         config->bind = o->bind;

@@ -563,6 +563,10 @@ static void input_stun(duet_ice_agent *a, const duet_datagram *in, duet_time now
 
 static void end_stream(duet_ice_agent *a, ice_socket *socket, const char *why, duet_time now)
 {
+    if (socket->kind == ICE_SOCKET_TCP) {
+        duet_ice_tcp_lost(a, socket, now);
+        return;
+    }
     duet_ice_stream_end(a, socket);
     duet_ice_relays_socket_lost(a, socket, why, now);
     duet_ice_queries_fail(a, socket, why);
@@ -586,7 +590,7 @@ static int next_frame(duet_ice_agent *a, ice_socket *socket, duet_datagram *in, 
     in->len = 0;
     if (got < 0) {
         enter(a);
-        end_stream(a, socket, "what came on the stream is not STUN", now);
+        end_stream(a, socket, "what came on the stream has no frames", now);
         duet_ice_step(a, now);
         (void)leave(a, DUET_OK);
     }
@@ -629,15 +633,25 @@ int duet_ice_agent_input(duet_ice_agent *a, duet_datagram *in, duet_time now)
     return DUET_OK;
 }
 
+/* Puts around a datagram what its socket needs. */
+static int wrap(duet_ice_agent *a, const ice_socket *socket, duet_datagram *out)
+{
+    if (!socket)
+        return DUET_ERR_CLOSED;
+    if (socket->kind == ICE_SOCKET_TCP)
+        return socket->state == ICE_SOCKET_OPEN ? duet_ice_tcp_frame(out) : DUET_ERR_CLOSED;
+    return duet_ice_relay_wrap(a, socket, out);
+}
+
 int duet_ice_agent_output(duet_ice_agent *a, duet_datagram *out, duet_time now)
 {
     (void)now;
     if (a->relays.count > 0 && duet_ice_relays_output(a, out))
         return 1;
     while (duet_outbox_pull(&a->outbox, out)) {
-        const ice_socket *base = a->relays.count > 0 ? duet_ice_socket_find(a, out->path.socket) : NULL;
-        if (duet_ice_relay_wrap(a, base, out) == DUET_OK)
-            return 1; /* otherwise its relay has gone: lost like on any broken path */
+        bool is_plain = a->relays.count == 0 && out->path.protocol == DUET_UDP;
+        if (is_plain || wrap(a, duet_ice_socket_find(a, out->path.socket), out) == DUET_OK)
+            return 1; /* otherwise its relay or connection has gone: lost like on any broken path */
     }
     a->woken = false; /* whoever drains the output has woken up */
     return 0;
@@ -746,6 +760,9 @@ int duet_ice_agent_route(duet_ice_agent *a, duet_datagram *out)
 {
     if (!a->selected)
         return DUET_ERR_STATE;
-    out->path = a->selected->path;
-    return duet_ice_relay_wrap(a, a->selected->local->socket, out);
+    const ice_pair *pair = a->selected;
+    out->path = pair->path;
+    if (pair->path.protocol == DUET_UDP && !pair->local->socket->relay)
+        return DUET_OK;
+    return wrap(a, pair->path.protocol == DUET_UDP ? pair->local->socket : pair->connection, out);
 }

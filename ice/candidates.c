@@ -56,11 +56,13 @@ ice_socket *duet_ice_socket_find(const duet_ice_agent *a, uint32_t id)
     return NULL;
 }
 
-ice_local *duet_ice_local_find(const duet_ice_agent *a, const ice_socket *socket, const duet_address *address)
+ice_local *duet_ice_local_find(const duet_ice_agent *a, const ice_socket *socket, const duet_address *address,
+                               bool is_tcp)
 {
     for (size_t i = 0; i < a->locals.count; i++) {
         ice_local *local = *(ice_local **)duet_array_at(&a->locals, i);
-        if (local->socket == socket && duet_ice_same_address(&local->address, address))
+        if (local->socket == socket && (local->tcp_type != DUET_TCPTYPE_NONE) == is_tcp &&
+            duet_ice_same_address(&local->address, address))
             return local;
     }
     return NULL;
@@ -70,7 +72,8 @@ ice_local *duet_ice_local_host(const duet_ice_agent *a, const ice_socket *socket
 {
     for (size_t i = 0; i < a->locals.count; i++) {
         ice_local *local = *(ice_local **)duet_array_at(&a->locals, i);
-        if (local->socket == socket && (local->type == DUET_CANDIDATE_HOST || local->type == DUET_CANDIDATE_RELAY))
+        if (local->socket == socket && local->tcp_type == DUET_TCPTYPE_NONE &&
+            (local->type == DUET_CANDIDATE_HOST || local->type == DUET_CANDIDATE_RELAY))
             return local;
     }
     return NULL;
@@ -142,11 +145,11 @@ void duet_ice_locals_of_socket(duet_ice_agent *a, const ice_socket *socket)
     }
 }
 
-ice_remote *duet_ice_remote_find(const duet_ice_agent *a, const duet_address *address)
+ice_remote *duet_ice_remote_find(const duet_ice_agent *a, const duet_address *address, bool is_tcp)
 {
     for (size_t i = 0; i < a->remotes.count; i++) {
         ice_remote *remote = *(ice_remote **)duet_array_at(&a->remotes, i);
-        if (duet_ice_same_address(&remote->address, address))
+        if ((remote->tcp_type != DUET_TCPTYPE_NONE) == is_tcp && duet_ice_same_address(&remote->address, address))
             return remote;
     }
     return NULL;
@@ -176,7 +179,8 @@ static bool is_usable(const duet_ice_agent *a, const duet_candidate *c)
 
     if (c->component != ICE_COMPONENT)
         return false; /* Firefox sends component 2 in spite of rtcp-mux */
-    if (c->protocol != DUET_UDP)
+    /* Active ones come by themselves, simultaneous-open ones need the same on this side. */
+    if (c->protocol != DUET_UDP && (!a->config.tcp || c->tcp_type != DUET_TCPTYPE_PASSIVE))
         return false;
     if (!is_of_generation(a, c->ufrag))
         return false;
@@ -212,6 +216,7 @@ static bool has_name(const duet_ice_agent *a, const duet_candidate *candidate)
     for (size_t i = 0; i < a->remotes.count; i++) {
         const ice_remote *remote = *(ice_remote **)duet_array_at(&a->remotes, i);
         if (remote->name && strcmp(remote->name, candidate->name) == 0 &&
+            (remote->tcp_type != DUET_TCPTYPE_NONE) == (candidate->protocol != DUET_UDP) &&
             remote->related.port == candidate->related.port && remote->address.port == candidate->address.port)
             return true;
     }
@@ -237,6 +242,7 @@ static ice_remote *remote_new(duet_ice_agent *a, const duet_candidate *candidate
     remote->type = (uint8_t)candidate->type;
     remote->priority = candidate->priority;
     remote->network_cost = candidate->network_cost;
+    remote->tcp_type = (uint8_t)(candidate->protocol == DUET_UDP ? DUET_TCPTYPE_NONE : candidate->tcp_type);
     remote->address = candidate->address;
     remote->related = candidate->related;
     return remote;
@@ -248,7 +254,8 @@ int duet_ice_remote_add(duet_ice_agent *a, const duet_candidate *candidate, duet
         a->stats.candidates_ignored++;
         return DUET_OK;
     }
-    ice_remote *known = candidate->name[0] ? NULL : duet_ice_remote_find(a, &candidate->address);
+    ice_remote *known =
+        candidate->name[0] ? NULL : duet_ice_remote_find(a, &candidate->address, candidate->protocol != DUET_UDP);
     if (known && known->type == DUET_CANDIDATE_PRFLX && candidate->type != DUET_CANDIDATE_PRFLX) {
         replace_reflexive(a, known, candidate);
         return DUET_OK;

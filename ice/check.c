@@ -33,8 +33,10 @@ static void build_check(duet_ice_agent *a, const ice_transaction *t, duet_stun_b
     int len = snprintf(username, sizeof(username), "%s:%s", remote->ufrag, local->ufrag);
 
     duet_stun_add(b, DUET_STUN_USERNAME, username, (size_t)len);
+    bool is_tcp = t->pair->local->tcp_type != DUET_TCPTYPE_NONE;
     duet_stun_add_u32(b, DUET_STUN_PRIORITY,
-                      duet_ice_priority(ICE_TYPE_PREFERENCE_PRFLX, t->pair->local->socket->local_preference));
+                      is_tcp ? duet_ice_tcp_check_priority(t->pair)
+                             : duet_ice_priority(ICE_TYPE_PREFERENCE_PRFLX, t->pair->local->socket->local_preference));
     duet_stun_add_u64(b, t->controlling ? DUET_STUN_ICE_CONTROLLING : DUET_STUN_ICE_CONTROLLED, t->tie_breaker);
     if (t->use_candidate)
         duet_stun_add_flag(b, DUET_STUN_USE_CANDIDATE);
@@ -91,6 +93,13 @@ static duet_time measured_rto(const ice_pair *pair)
     return rto < ICE_RTO ? rto : ICE_RTO;
 }
 
+/* On a stream nothing is repeated: Ti, RFC 8489 section 6.2.2. */
+static void send_once(ice_transaction *t)
+{
+    t->sends_max = 1;
+    t->rto = DUET_MS(39500) / ICE_RM;
+}
+
 int duet_ice_check_start(duet_ice_agent *a, ice_pair *pair, bool use_candidate, duet_time now)
 {
     ice_transaction *t = duet_ice_transaction_new(a, ICE_CHECK, now);
@@ -103,6 +112,8 @@ int duet_ice_check_start(duet_ice_agent *a, ice_pair *pair, bool use_candidate, 
     t->pair = pair;
     t->use_candidate = use_candidate || (a->nominating == pair && t->controlling);
     t->rto = t->use_candidate && pair->rtt ? measured_rto(pair) : check_rto(a);
+    if (pair->path.protocol != DUET_UDP)
+        send_once(t);
     pair->check = t;
     duet_ice_pair_set_state(a, pair, DUET_ICE_PAIR_IN_PROGRESS, now);
     duet_ice_transmit(a, t, now);
@@ -121,6 +132,8 @@ int duet_ice_consent_send(duet_ice_agent *a, ice_pair *pair, duet_time now)
      * ordinary check would be, so that a single loss on an idle path is not taken for a dead one. */
     t->sends_max = pair == a->selected ? 3 : 1;
     t->rto = measured_rto(pair);
+    if (pair->path.protocol != DUET_UDP)
+        t->sends_max = 1;
     pair->consent_requests_sent++;
     duet_ice_transmit(a, t, now);
     return DUET_OK;
@@ -133,10 +146,8 @@ int duet_ice_query_start(duet_ice_agent *a, ice_query *query, duet_time now)
     if (!t)
         return DUET_ERR_NOMEM;
     t->query = query;
-    if (query->socket->protocol != DUET_UDP) { /* Ti, RFC 8489 section 6.2.2 */
-        t->sends_max = 1;
-        t->rto = DUET_MS(39500) / ICE_RM;
-    }
+    if (query->socket->protocol != DUET_UDP)
+        send_once(t);
     query->state = ICE_QUERY_RUNNING;
     duet_ice_transmit(a, t, now);
     return DUET_OK;
@@ -197,7 +208,8 @@ static void measure(ice_pair *pair, const ice_transaction *t, duet_time now)
 /* RFC 8445 section 7.2.5.3.1: an address that is not yet a candidate is a peer-reflexive one. */
 static ice_local *mapped_candidate(duet_ice_agent *a, const ice_pair *pair, const duet_address *mapped)
 {
-    ice_local *known = duet_ice_local_find(a, pair->local->socket, mapped);
+    bool is_tcp = pair->local->tcp_type != DUET_TCPTYPE_NONE;
+    ice_local *known = duet_ice_local_find(a, pair->local->socket, mapped, is_tcp);
     size_t reflexive = 0;
 
     if (known)
@@ -209,7 +221,12 @@ static ice_local *mapped_candidate(duet_ice_agent *a, const ice_pair *pair, cons
     if (reflexive >= ICE_REFLEXIVE_MAX)
         return pair->local;
     ice_local *found = duet_ice_local_add(a, DUET_CANDIDATE_PRFLX, pair->local->socket, mapped, NULL);
-    return found ? found : pair->local;
+    if (!found)
+        return pair->local;
+    found->tcp_type = pair->local->tcp_type;
+    if (is_tcp)
+        found->priority = duet_ice_tcp_check_priority(pair);
+    return found;
 }
 
 /* RFC 8445 sections 7.2.5.3.2 to 7.2.5.3.4. The valid pair keeps the priority of the pair that was checked: all pairs of

@@ -119,6 +119,7 @@ static void forget(duet_ice_agent *a, ice_pair *pair)
         a->nominated = NULL;
     if (a->nominating == pair)
         a->nominating = NULL;
+    duet_ice_tcp_release(a, pair);
     duet_free(&a->env, pair);
 }
 
@@ -135,9 +136,11 @@ void duet_ice_pair_remove(duet_ice_agent *a, ice_pair *pair)
 
 void duet_ice_pairs_clear(duet_ice_agent *a)
 {
-    for (size_t i = 0; i < a->pairs.count; i++)
-        forget(a, pair_at(a, i));
-    a->pairs.count = 0;
+    while (a->pairs.count > 0) {
+        ice_pair *pair = pair_at(a, a->pairs.count - 1);
+        a->pairs.count--;
+        forget(a, pair);
+    }
     a->triggered_first = a->triggered_last = NULL;
 }
 
@@ -161,7 +164,7 @@ static bool make_room(duet_ice_agent *a, uint64_t priority)
 }
 
 /* A new pair, frozen; NULL when it is not worth its place, or for want of memory (a->lost_memory says which). */
-ice_pair *duet_ice_pair_add(duet_ice_agent *a, ice_local *local, ice_remote *remote)
+ice_pair *duet_ice_pair_add(duet_ice_agent *a, ice_local *local, ice_remote *remote, ice_socket *connection)
 {
     uint64_t priority = pair_priority(a, local, remote);
 
@@ -175,6 +178,12 @@ ice_pair *duet_ice_pair_add(duet_ice_agent *a, ice_local *local, ice_remote *rem
     pair->priority = priority;
     pair->path = (duet_path){
         .socket = local->socket->id, .protocol = DUET_UDP, .local = local->socket->local, .remote = remote->address};
+    if (connection) {
+        pair->connection = connection;
+        pair->path.socket = connection->id;
+        pair->path.protocol = DUET_TCP;
+        pair->path.local = connection->local;
+    }
     /* A signalled link-local address has no zone; it is the one of the base. */
     if (duet_address_is_link_local(&remote->address))
         pair->path.remote.scope = local->socket->local.scope;
@@ -202,6 +211,11 @@ bool duet_ice_can_pair(const duet_ice_agent *a, const ice_local *local, const ic
     bool is_relay = local->type == DUET_CANDIDATE_RELAY;
     if (!is_relay && (local->type != DUET_CANDIDATE_HOST || a->config.policy == DUET_ICE_RELAY))
         return false;
+    /* "active pairs with passive" RFC 6544 section 6.2; what is passive here waits for the peer to connect. */
+    if (local->tcp_type != DUET_TCPTYPE_NONE || remote->tcp_type != DUET_TCPTYPE_NONE) {
+        if (local->tcp_type != DUET_TCPTYPE_ACTIVE || remote->tcp_type != DUET_TCPTYPE_PASSIVE)
+            return false;
+    }
     const duet_address *base = &local->socket->local;
     if (base->family != remote->address.family)
         return false;
@@ -232,6 +246,21 @@ static duet_ice_pair_state initial_state(const duet_ice_agent *a, const ice_pair
     return in_work ? DUET_ICE_PAIR_FROZEN : DUET_ICE_PAIR_WAITING;
 }
 
+static bool is_paired(const duet_ice_agent *a, const ice_local *local, const ice_remote *remote)
+{
+    duet_path path = {.socket = local->socket->id, .remote = remote->address};
+
+    if (local->tcp_type == DUET_TCPTYPE_NONE) {
+        const ice_pair *known = duet_ice_pair_find(a, &path);
+        return known && !known->previous;
+    }
+    for (size_t i = 0; i < a->pairs.count; i++) {
+        if (pair_at(a, i)->local == local && pair_at(a, i)->remote == remote)
+            return true;
+    }
+    return false;
+}
+
 int duet_ice_pair_form(duet_ice_agent *a, ice_local *local, ice_remote *remote, duet_time now)
 {
     if (!a->started || a->config.lite || !duet_ice_can_pair(a, local, remote))
@@ -241,13 +270,20 @@ int duet_ice_pair_form(duet_ice_agent *a, ice_local *local, ice_remote *remote, 
         return DUET_OK;
     if (a->nominated && pair_priority(a, local, remote) < a->nominated->priority)
         return DUET_OK;
-    duet_path path = {.socket = local->socket->id, .remote = remote->address};
-    ice_pair *known = duet_ice_pair_find(a, &path);
-    if (known && !known->previous)
+    if (is_paired(a, local, remote))
         return DUET_OK;
-    ice_pair *pair = duet_ice_pair_add(a, local, remote);
-    if (!pair)
+    ice_socket *connection = NULL;
+    if (local->tcp_type != DUET_TCPTYPE_NONE) {
+        connection = duet_ice_tcp_connect(a, local, remote);
+        if (!connection)
+            return a->lost_memory ? DUET_ERR_NOMEM : DUET_OK;
+    }
+    ice_pair *pair = duet_ice_pair_add(a, local, remote, connection);
+    if (!pair) {
+        if (connection)
+            duet_ice_tcp_end(a, connection);
         return a->lost_memory ? DUET_ERR_NOMEM : DUET_OK;
+    }
     duet_ice_pair_set_state(a, pair, initial_state(a, pair), now);
     return DUET_OK;
 }
@@ -281,12 +317,14 @@ void duet_ice_pairs_unfreeze(duet_ice_agent *a, const ice_pair *like, duet_time 
 ice_pair *duet_ice_pair_next(duet_ice_agent *a, duet_time now)
 {
     for (size_t i = 0; i < a->pairs.count; i++) {
-        if (pair_at(a, i)->state == DUET_ICE_PAIR_WAITING && !pair_at(a, i)->is_triggered)
-            return pair_at(a, i);
+        ice_pair *pair = pair_at(a, i);
+        if (pair->state == DUET_ICE_PAIR_WAITING && !pair->is_triggered && duet_ice_tcp_is_ready(pair))
+            return pair;
     }
     for (size_t i = 0; i < a->pairs.count; i++) {
         ice_pair *pair = pair_at(a, i);
-        if (pair->state != DUET_ICE_PAIR_FROZEN || initial_state(a, pair) != DUET_ICE_PAIR_WAITING)
+        if (pair->state != DUET_ICE_PAIR_FROZEN || !duet_ice_tcp_is_ready(pair) ||
+            initial_state(a, pair) != DUET_ICE_PAIR_WAITING)
             continue;
         duet_ice_pair_set_state(a, pair, DUET_ICE_PAIR_WAITING, now);
         return pair;

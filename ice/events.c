@@ -29,6 +29,9 @@ void duet_ice_local_view(duet_candidate *out, const ice_local *local, const char
     snprintf(out->foundation, sizeof(out->foundation), "%u", (unsigned)local->foundation);
     out->component = ICE_COMPONENT;
     out->protocol = DUET_UDP;
+    if (local->tcp_type != DUET_TCPTYPE_NONE)
+        out->protocol = DUET_TCP;
+    out->tcp_type = (duet_tcp_type)local->tcp_type;
     out->priority = local->priority;
     out->address = local->address;
     out->type = local->type;
@@ -47,6 +50,9 @@ void duet_ice_remote_view(duet_candidate *out, const ice_remote *remote, const c
     memcpy(out->foundation, remote->foundation, sizeof(out->foundation));
     out->component = ICE_COMPONENT;
     out->protocol = DUET_UDP;
+    if (remote->tcp_type != DUET_TCPTYPE_NONE)
+        out->protocol = DUET_TCP;
+    out->tcp_type = (duet_tcp_type)remote->tcp_type;
     out->priority = remote->priority;
     out->address = remote->address;
     out->type = (duet_candidate_type)remote->type;

@@ -119,6 +119,8 @@ static bool is_gathering(const duet_ice_agent *a)
         return true;
     for (size_t i = 0; i < a->sockets.count; i++) {
         const ice_socket *socket = socket_at(a, i);
+        if (socket->kind == ICE_SOCKET_TCP)
+            continue; /* its pair waits, not the candidates */
         if (socket->state == ICE_SOCKET_WANTED || socket->state == ICE_SOCKET_OPENING ||
             socket->publish == ICE_LOOKUP_WANTED || socket->publish == ICE_LOOKUP_RUNNING)
             return true;
@@ -141,11 +143,11 @@ void duet_ice_gather_update(duet_ice_agent *a)
 
 static void request_open(const duet_ice_agent *a, ice_socket *socket, duet_request *out)
 {
-    out->kind = DUET_REQUEST_OPEN;
+    out->kind = socket->kind == ICE_SOCKET_LISTENER ? DUET_REQUEST_LISTEN : DUET_REQUEST_OPEN;
     out->protocol = socket->protocol;
     out->bind = socket->bind;
     socket->state = ICE_SOCKET_OPENING;
-    if (socket->kind == ICE_SOCKET_HOST) {
+    if (socket->kind == ICE_SOCKET_HOST || socket->kind == ICE_SOCKET_LISTENER) {
         out->port_min = a->config.port_min;
         out->port_max = a->config.port_max;
         return;
@@ -172,6 +174,8 @@ static bool request_socket(duet_ice_agent *a, duet_request *out)
             continue;
         out->kind = DUET_REQUEST_CLOSE;
         socket->state = ICE_SOCKET_CLOSED;
+        if (socket->kind == ICE_SOCKET_TCP)
+            duet_ice_socket_free(a, socket);
         return true;
     }
     return false;
@@ -313,6 +317,26 @@ static void interleave(address_list *out, const address_list *v6, const address_
     }
 }
 
+/* Its listener goes first; connections end with their pairs. */
+static bool has_children(duet_ice_agent *a, const ice_socket *host)
+{
+    bool found = false;
+
+    for (size_t i = a->sockets.count; i-- > 0;) {
+        ice_socket *socket = socket_at(a, i);
+        if (socket->host_socket != host)
+            continue;
+        if (socket->kind == ICE_SOCKET_LISTENER && socket->state == ICE_SOCKET_OPEN)
+            socket->state = ICE_SOCKET_CLOSING;
+        if (socket->kind == ICE_SOCKET_LISTENER &&
+            (socket->state == ICE_SOCKET_CLOSED || socket->state == ICE_SOCKET_FAILED))
+            duet_ice_socket_free(a, socket);
+        else
+            found = true;
+    }
+    return found;
+}
+
 /* Closes what has no address any more; the pair that still carries data keeps its socket. */
 static void close_absent(duet_ice_agent *a)
 {
@@ -323,12 +347,15 @@ static void close_absent(duet_ice_agent *a)
             in_use = in_use || (*(ice_local **)duet_array_at(&a->locals, k))->socket == socket;
         if (socket->kind != ICE_SOCKET_HOST || socket->is_present || in_use)
             continue;
+        (void)has_children(a, socket);
         if (socket->state == ICE_SOCKET_OPEN)
             socket->state = ICE_SOCKET_CLOSING;
         if (socket->state != ICE_SOCKET_FAILED && socket->state != ICE_SOCKET_CLOSED)
             continue;
         if (socket->publish_id && socket->publish != ICE_LOOKUP_NONE)
             continue; /* its name is to be withdrawn first */
+        if (has_children(a, socket))
+            continue;
         duet_ice_socket_free(a, socket);
     }
 }
@@ -487,7 +514,7 @@ void duet_ice_socket_free(duet_ice_agent *a, ice_socket *socket)
         duet_array_remove(&a->sockets, i);
         break;
     }
-    if (socket->kind == ICE_SOCKET_SERVER)
+    if (socket->kind == ICE_SOCKET_SERVER || socket->kind == ICE_SOCKET_TCP)
         duet_frames_free(&socket->frames);
     duet_free(&a->env, socket->host);
     duet_free(&a->env, socket);
@@ -549,7 +576,7 @@ static int add_host(duet_ice_agent *a, ice_socket *socket, duet_time now)
         if (err)
             return err;
     }
-    return DUET_OK;
+    return duet_ice_tcp_add(a, socket, now);
 }
 
 static void server_failed(duet_ice_agent *a, ice_socket *socket, const duet_answer *answer, duet_time now)
@@ -576,6 +603,8 @@ static int answer_open(duet_ice_agent *a, const duet_answer *answer, duet_time n
         socket->state = ICE_SOCKET_FAILED;
         if (socket->kind == ICE_SOCKET_SERVER)
             server_failed(a, socket, answer, now);
+        if (socket->kind == ICE_SOCKET_TCP)
+            duet_ice_tcp_opened(a, socket, false, now);
         duet_ice_gather_update(a);
         return DUET_OK;
     }
@@ -589,6 +618,15 @@ static int answer_open(duet_ice_agent *a, const duet_answer *answer, duet_time n
         socket->local.scope = socket->bind.scope;
     if (socket->kind == ICE_SOCKET_SERVER)
         return DUET_OK; /* who waits for it begins with the next step */
+    if (socket->kind == ICE_SOCKET_TCP) {
+        duet_ice_tcp_opened(a, socket, true, now);
+        return DUET_OK;
+    }
+    if (socket->kind == ICE_SOCKET_LISTENER) {
+        int failed = socket->host_socket->is_present ? duet_ice_tcp_add(a, socket->host_socket, now) : DUET_OK;
+        duet_ice_gather_update(a);
+        return failed;
+    }
     int err = socket->is_present ? add_host(a, socket, now) : DUET_OK;
     if (!err)
         err = duet_ice_queries_form(a);
@@ -628,7 +666,7 @@ static int remote_resolved(duet_ice_agent *a, ice_remote *remote, const duet_ans
             continue;
         if (duet_address_is_any(&address) || duet_address_is_multicast(&address))
             continue;
-        if (!duet_ice_remote_find(a, &address))
+        if (!duet_ice_remote_find(a, &address, remote->tcp_type != DUET_TCPTYPE_NONE))
             remote->address = address;
         break;
     }
@@ -659,7 +697,10 @@ int duet_ice_gather_answer(duet_ice_agent *a, const duet_answer *answer, duet_ti
     case DUET_REQUEST_INTERFACES:
         return a->state == DUET_ICE_CLOSED ? DUET_OK : answer_interfaces(a, answer, now);
     case DUET_REQUEST_OPEN:
+    case DUET_REQUEST_LISTEN:
         return answer_open(a, answer, now);
+    case DUET_ANSWER_ACCEPTED:
+        return duet_ice_tcp_accepted(a, answer);
     case DUET_REQUEST_RESOLVE:
         return a->state == DUET_ICE_CLOSED ? DUET_OK : answer_resolve(a, answer, now);
     case DUET_REQUEST_PUBLISH:
@@ -675,7 +716,7 @@ void duet_ice_gather_close(duet_ice_agent *a)
 {
     for (size_t i = 0; i < a->sockets.count; i++) {
         ice_socket *socket = socket_at(a, i);
-        if (socket->kind == ICE_SOCKET_SERVER)
+        if (socket->kind == ICE_SOCKET_SERVER || socket->kind == ICE_SOCKET_TCP)
             duet_ice_stream_end(a, socket);
         else if (socket->state == ICE_SOCKET_OPEN)
             socket->state = socket->kind == ICE_SOCKET_RELAY ? ICE_SOCKET_CLOSED : ICE_SOCKET_CLOSING;

@@ -53,6 +53,8 @@ typedef enum ice_socket_state {
 typedef enum ice_socket_kind {
     ICE_SOCKET_HOST = 0, /* UDP on an address of this host: base of host and reflexive candidates */
     ICE_SOCKET_SERVER,   /* a stream to a STUN or TURN server: no candidate's base */
+    ICE_SOCKET_LISTENER, /* passive TCP candidate */
+    ICE_SOCKET_TCP,      /* connection of a pair, opened or accepted */
     ICE_SOCKET_RELAY,    /* a relayed address: known to nobody outside, its datagrams go through the relay */
 } ice_socket_kind;
 
@@ -76,12 +78,13 @@ typedef struct ice_socket {
     uint16_t local_preference;
     uint32_t interface; /* index, 0: unknown */
     duet_address bind;
-    duet_address local;  /* once open */
-    duet_address remote; /* of a stream */
-    ice_relay *relay;    /* RELAY */
-    char *host;          /* SERVER: the name that its certificate must have */
-    duet_frames frames;  /* of a stream */
-    ice_lookup publish;  /* of `name` */
+    duet_address local;             /* once open */
+    duet_address remote;            /* of a stream */
+    struct ice_socket *host_socket; /* LISTENER, TCP: the UDP socket of the same address */
+    ice_relay *relay;               /* RELAY */
+    char *host;                     /* SERVER: the name that its certificate must have */
+    duet_frames frames;             /* of a stream */
+    ice_lookup publish;             /* of `name` */
     uint32_t publish_id;
     char name[ICE_NAME_MAX]; /* announced instead of its address, "" when there is none */
 } ice_socket;
@@ -94,13 +97,15 @@ typedef struct ice_local {
     uint32_t foundation;
     duet_address related;    /* raddr and rport */
     char name[ICE_NAME_MAX]; /* "": the address itself is announced */
+    uint8_t tcp_type;        /* duet_tcp_type; NONE is UDP */
     bool announced;          /* on_candidate was queued, or is not due */
 } ice_local;
 
 typedef struct ice_remote {
     char foundation[DUET_FOUNDATION_MAX + 1];
-    uint8_t type;   /* duet_candidate_type */
-    uint8_t lookup; /* ice_lookup of `name` */
+    uint8_t type;     /* duet_candidate_type */
+    uint8_t lookup;   /* ice_lookup of `name` */
+    uint8_t tcp_type; /* duet_tcp_type; NONE is UDP */
     uint32_t lookup_id;
     uint32_t priority;
     uint32_t network_cost;
@@ -116,6 +121,7 @@ struct ice_pair {
     ice_local *local;  /* the host candidate that checks leave from */
     ice_local *mapped; /* how the peer sees it, once valid (RFC 8445 section 7.2.5.3.1) */
     ice_remote *remote;
+    ice_socket *connection; /* TCP: its own; NULL once it has ended */
     duet_path path;
     uint64_t priority;
     duet_ice_pair_state state;
@@ -305,10 +311,11 @@ void duet_ice_remote_view(duet_candidate *out, const ice_remote *remote, const c
 uint32_t duet_ice_priority(unsigned type_preference, uint16_t local_preference);
 ice_local *duet_ice_local_add(duet_ice_agent *a, duet_candidate_type type, ice_socket *socket,
                               const duet_address *address, const duet_address *server);
-ice_local *duet_ice_local_find(const duet_ice_agent *a, const ice_socket *socket, const duet_address *address);
+ice_local *duet_ice_local_find(const duet_ice_agent *a, const ice_socket *socket, const duet_address *address,
+                               bool is_tcp);
 ice_local *duet_ice_local_host(const duet_ice_agent *a, const ice_socket *socket);
 ice_socket *duet_ice_socket_find(const duet_ice_agent *a, uint32_t id);
-ice_remote *duet_ice_remote_find(const duet_ice_agent *a, const duet_address *address);
+ice_remote *duet_ice_remote_find(const duet_ice_agent *a, const duet_address *address, bool is_tcp);
 int duet_ice_remote_add(duet_ice_agent *a, const duet_candidate *candidate, duet_time now);
 ice_remote *duet_ice_remote_reflexive(duet_ice_agent *a, const duet_address *address, uint32_t priority);
 void duet_ice_remote_free(duet_ice_agent *a, ice_remote *remote);
@@ -347,6 +354,19 @@ int duet_ice_relay_wrap(duet_ice_agent *a, const ice_socket *base, duet_datagram
 int duet_ice_relays_output(duet_ice_agent *a, duet_datagram *out);
 bool duet_ice_relays_path_error(duet_ice_agent *a, const duet_path *path, duet_time now);
 
+/* tcp.c */
+int duet_ice_tcp_add(duet_ice_agent *a, ice_socket *host, duet_time now);
+ice_socket *duet_ice_tcp_connect(duet_ice_agent *a, const ice_local *local, const ice_remote *remote);
+int duet_ice_tcp_accepted(duet_ice_agent *a, const duet_answer *answer);
+ice_local *duet_ice_tcp_local(const duet_ice_agent *a, const ice_socket *connection);
+void duet_ice_tcp_opened(duet_ice_agent *a, ice_socket *connection, bool ok, duet_time now);
+void duet_ice_tcp_end(duet_ice_agent *a, ice_socket *connection);
+void duet_ice_tcp_lost(duet_ice_agent *a, ice_socket *connection, duet_time now);
+void duet_ice_tcp_release(duet_ice_agent *a, ice_pair *pair);
+bool duet_ice_tcp_is_ready(const ice_pair *pair); /* checks may be sent: it is of UDP, or connected */
+int duet_ice_tcp_frame(duet_datagram *out);
+uint32_t duet_ice_tcp_check_priority(const ice_pair *pair);
+
 /* gather.c */
 int duet_ice_gather_start(duet_ice_agent *a, duet_time now);
 int duet_ice_gather_request(duet_ice_agent *a, duet_request *out);
@@ -383,7 +403,7 @@ int duet_ice_uri_parse(ice_uri *out, const char *text);
 bool duet_ice_can_pair(const duet_ice_agent *a, const ice_local *local, const ice_remote *remote);
 int duet_ice_pair_form(duet_ice_agent *a, ice_local *local, ice_remote *remote, duet_time now);
 int duet_ice_pairs_form_all(duet_ice_agent *a, duet_time now);
-ice_pair *duet_ice_pair_add(duet_ice_agent *a, ice_local *local, ice_remote *remote);
+ice_pair *duet_ice_pair_add(duet_ice_agent *a, ice_local *local, ice_remote *remote, ice_socket *connection);
 ice_pair *duet_ice_pair_find(const duet_ice_agent *a, const duet_path *path);     /* the previous one too */
 ice_pair *duet_ice_pair_previous(const duet_ice_agent *a, const duet_path *path); /* it has this path, or NULL */
 void duet_ice_pair_set_state(duet_ice_agent *a, ice_pair *pair, duet_ice_pair_state state, duet_time now);

@@ -38,7 +38,7 @@ void duet_ice_lite_select(duet_ice_agent *a, duet_time now)
             duet_path path = {.socket = local->socket->id, .remote = remote->address};
             const ice_pair *known = duet_ice_pair_find(a, &path);
             if (duet_ice_can_pair(a, local, remote) && (!known || known->previous))
-                (void)duet_ice_pair_add(a, local, remote);
+                (void)duet_ice_pair_add(a, local, remote, NULL);
         }
     }
     if (a->pairs.count == 0)

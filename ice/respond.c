@@ -89,14 +89,19 @@ static bool resolve_roles(duet_ice_agent *a, const duet_stun_message *m)
 ice_pair *duet_ice_pair_learn(duet_ice_agent *a, const duet_path *path, uint32_t priority)
 {
     ice_socket *socket = duet_ice_socket_find(a, path->socket);
-    ice_local *local = socket ? duet_ice_local_host(a, socket) : NULL;
+    bool is_tcp = socket && socket->kind == ICE_SOCKET_TCP;
+    ice_local *local = !socket ? NULL : is_tcp ? duet_ice_tcp_local(a, socket) : duet_ice_local_host(a, socket);
 
     if (!local)
         return NULL;
-    ice_remote *remote = duet_ice_remote_find(a, &path->remote);
+    ice_remote *remote = duet_ice_remote_find(a, &path->remote, is_tcp);
     if (!remote)
         remote = duet_ice_remote_reflexive(a, &path->remote, priority);
-    return remote ? duet_ice_pair_add(a, local, remote) : NULL;
+    if (!remote)
+        return NULL;
+    if (is_tcp && remote->tcp_type == DUET_TCPTYPE_NONE)
+        remote->tcp_type = local->tcp_type == DUET_TCPTYPE_PASSIVE ? DUET_TCPTYPE_ACTIVE : DUET_TCPTYPE_PASSIVE;
+    return duet_ice_pair_add(a, local, remote, is_tcp ? socket : NULL);
 }
 
 static void process_check(duet_ice_agent *a, const duet_path *path, uint32_t priority, bool use_candidate,

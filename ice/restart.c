@@ -58,6 +58,7 @@ void duet_ice_previous_free(duet_ice_agent *a)
         a->selected = NULL;
     if (a->reported_selected == previous->pair)
         a->reported_selected = NULL;
+    duet_ice_tcp_release(a, previous->pair);
     duet_free(&a->env, previous->pair);
     duet_wipe(&previous->local_credentials, sizeof(previous->local_credentials));
     duet_wipe(&previous->remote_credentials, sizeof(previous->remote_credentials));

@@ -217,7 +217,7 @@ void duet_ice_reflexive_add(duet_ice_agent *a, ice_socket *socket, const duet_ad
                             const duet_address *mapped)
 {
     if (a->config.policy == DUET_ICE_RELAY || duet_ice_same_address(mapped, &socket->local) ||
-        duet_ice_local_find(a, socket, mapped))
+        duet_ice_local_find(a, socket, mapped, false))
         return;
     ice_local *local = duet_ice_local_add(a, DUET_CANDIDATE_SRFLX, socket, mapped, server);
     if (local)

@@ -69,6 +69,12 @@ typedef struct pc_transport {
     size_t early_count;
 } pc_transport;
 
+/* Which transport a connection is of whose id the driver chose. */
+typedef struct pc_accepted {
+    uint32_t id;
+    uint32_t transport;
+} pc_accepted;
+
 /* One m-section as far as it is agreed or offered. */
 typedef struct pc_section {
     char mid[PC_MID_MAX + 1];
@@ -122,6 +128,7 @@ struct duet_pc {
     pc_transport *transports[PC_TRANSPORT_MAX];
     size_t transport_count;
     duet_array early_candidates; /* pc_early_candidate, before the remote description */
+    duet_array accepted;         /* pc_accepted */
 
     duet_sctp *sctp;
     bool wants_data;  /* a channel was created: offers contain a data section */

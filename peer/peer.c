@@ -88,6 +88,7 @@ int duet_pc_create(duet_pc **out, const duet_pc_config *config)
     duet_array_init(&pc->servers, &pc->env, sizeof(pc_server));
     duet_array_init(&pc->sections, &pc->env, sizeof(pc_section));
     duet_array_init(&pc->early_candidates, &pc->env, sizeof(pc_early_candidate));
+    duet_array_init(&pc->accepted, &pc->env, sizeof(pc_accepted));
     int err = take_pointers(pc);
     if (err == DUET_OK)
         err = create_session_id(pc);
@@ -111,6 +112,7 @@ static void finish(void *object)
     pc_descriptions_free(pc);
     duet_array_free(&pc->sections);
     duet_array_free(&pc->early_candidates);
+    duet_array_free(&pc->accepted);
     pc_servers_free(&pc->env, &pc->servers);
     pc_strings_free(&pc->env, pc->nat_1to1, pc->config.nat_1to1_count);
     duet_free(&pc->env, pc->ca_file);
@@ -309,17 +311,41 @@ static pc_transport *transport_of_socket(const duet_pc *pc, uint32_t socket)
 {
     uint32_t index = socket >> PC_SOCKET_BITS;
 
+    for (size_t i = 0; socket >= DUET_SOCKET_ACCEPTED && i < pc->accepted.count; i++) {
+        const pc_accepted *accepted = duet_array_at(&pc->accepted, i);
+        if (accepted->id == socket)
+            index = accepted->transport;
+    }
     return index < pc->transport_count ? pc->transports[index] : NULL;
 }
 
 static uint32_t outer_socket(const pc_transport *t, uint32_t socket)
 {
-    return t->index << PC_SOCKET_BITS | socket;
+    return socket >= DUET_SOCKET_ACCEPTED ? socket : t->index << PC_SOCKET_BITS | socket;
 }
 
 static uint32_t inner_socket(uint32_t socket)
 {
-    return socket & ((1u << PC_SOCKET_BITS) - 1);
+    return socket >= DUET_SOCKET_ACCEPTED ? socket : socket & ((1u << PC_SOCKET_BITS) - 1);
+}
+
+static int note_accepted(duet_pc *pc, const pc_transport *t, uint32_t id)
+{
+    pc_accepted *accepted = duet_array_push(&pc->accepted);
+
+    if (!accepted)
+        return DUET_ERR_NOMEM;
+    *accepted = (pc_accepted){.id = id, .transport = t->index};
+    return DUET_OK;
+}
+
+/* The agent closes it: the driver may choose the id again. */
+static void forget_accepted(duet_pc *pc, uint32_t id)
+{
+    for (size_t i = pc->accepted.count; i-- > 0;) {
+        if (((const pc_accepted *)duet_array_at(&pc->accepted, i))->id == id)
+            duet_array_remove(&pc->accepted, i);
+    }
 }
 
 int duet_pc_input(duet_pc *pc, duet_datagram *in, duet_time now)
@@ -361,6 +387,8 @@ int duet_pc_request(duet_pc *pc, duet_request *out)
     for (size_t i = 0; i < pc->transport_count; i++) {
         pc_transport *t = pc->transports[i];
         if (duet_ice_agent_request(t->ice, out) == 1) {
+            if (out->kind == DUET_REQUEST_CLOSE)
+                forget_accepted(pc, out->id);
             out->id = outer_socket(t, out->id);
             return 1;
         }
@@ -379,7 +407,9 @@ int duet_pc_answer(duet_pc *pc, const duet_answer *answer, duet_time now)
     duet_events_enter(&pc->events);
     pc->now = now;
     inner.id = inner_socket(answer->id);
-    int err = duet_ice_agent_answer(t->ice, &inner, now);
+    int err = answer->kind == DUET_ANSWER_ACCEPTED ? note_accepted(pc, t, answer->accepted) : DUET_OK;
+    if (err == DUET_OK)
+        err = duet_ice_agent_answer(t->ice, &inner, now);
     duet_events_leave(&pc->events);
     return err;
 }

@@ -164,6 +164,7 @@ static int create_agent(pc_transport *t)
     config.ca_file = pc->ca_file;
     config.tls_no_verify = from->tls_no_verify;
     config.mdns = from->mdns;
+    config.tcp = from->tcp;
     config.disconnected_timeout = from->ice_disconnected_timeout;
     config.failed_timeout = from->ice_failed_timeout;
     config.patience = from->ice_patience;
@@ -462,7 +463,17 @@ int pc_transport_input(pc_transport *t, duet_datagram *in, duet_time now)
     return DUET_OK;
 }
 
-int pc_transport_output(pc_transport *t, duet_datagram *out, duet_time now)
+/* RFC 8837 section 5, table 1, the row "Data": CS1, DF, AF11, AF21. */
+static uint8_t data_dscp(uint16_t priority)
+{
+    if (priority >= DUET_DC_PRIORITY_HIGH)
+        return 18;
+    if (priority >= DUET_DC_PRIORITY_MEDIUM)
+        return 10;
+    return priority >= DUET_DC_PRIORITY_LOW ? 0 : 8;
+}
+
+static int output(pc_transport *t, duet_datagram *out, duet_time now)
 {
     if (duet_ice_agent_output(t->ice, out, now) == 1)
         return 1;
@@ -475,6 +486,16 @@ int pc_transport_output(pc_transport *t, duet_datagram *out, duet_time now)
     t->parted = true;
     duet_ice_agent_release(t->ice, now); /* behind the goodbye, which may need the relay */
     return duet_ice_agent_output(t->ice, out, now);
+}
+
+/* Checks are marked like the data, so that they find out about the same path (RFC 8445 section 7.2.4). */
+int pc_transport_output(pc_transport *t, duet_datagram *out, duet_time now)
+{
+    if (output(t, out, now) != 1)
+        return 0;
+    if (t->pc->sctp)
+        out->dscp = data_dscp(duet_sctp_priority(t->pc->sctp));
+    return 1;
 }
 
 duet_time pc_transport_deadline(const pc_transport *t)

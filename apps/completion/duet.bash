@@ -1,6 +1,6 @@
 # Completion of duet for bash. Install as duet in the completions folder of bash-completion, or source it.
 
-_duet_connection_options="--ice-servers --relay --ca --tls-no-verify --mdns --ports --bind --no-loopback --no-ipv6 --no-offload --impair --pcap --keylog --events --verbose"
+_duet_connection_options="--ice-servers --relay --ca --tls-no-verify --mdns --tcp --ports --bind --no-loopback --no-ipv6 --no-offload --impair --pcap --keylog --events --verbose"
 
 # The options of a command.
 _duet_options()

@@ -86,6 +86,7 @@ typedef struct duet_pc_config {
     const char *ca_file;     /**< PEM of the authorities for stuns: and turns:, copied; NULL: the system's */
     bool tls_no_verify;      /**< trust any certificate of these servers. For tests */
     bool mdns;               /**< announce host candidates under random ".local" names, see duet_ice_config */
+    bool tcp;                /**< ICE-TCP (RFC 6544) beside UDP */
     uint16_t sctp_streams;   /**< 0: 1024 */
     size_t max_message_size; /**< accepted and announced; 0: 262144 */
     size_t sctp_send_buffer, sctp_receive_buffer, sctp_send_queue; /**< 0: defaults of duet_sctp_config */
