@@ -9,7 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CLOCK_CHECK DUET_SECONDS(60) /* a wall clock may be set */
+#define CLOCK_CHECK     DUET_SECONDS(60) /* a wall clock may be set */
+#define RECEIVE_BUFFERS 64 /* all clients come through one socket: what it holds is sorted by peer in one turn */
+#define RECEIVE_ROUNDS  16
 
 typedef struct worker {
     turn_service *service;
@@ -185,6 +187,8 @@ static bool start_worker(turn_service *s)
     env.log_level = s->options->verbose ? DUET_LOG_DEBUG : DUET_LOG_WARN;
     duet_net_config_init(&net);
     net.env = &env;
+    net.receive_buffers = RECEIVE_BUFFERS;
+    net.receive_rounds = RECEIVE_ROUNDS;
     w->service = s;
     s->worker_count++;
     s->answered = 0;

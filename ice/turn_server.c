@@ -12,7 +12,7 @@
 #define STREAMS_MAX       10000
 #define STREAMS_WAITING   256
 #define STREAM_WAIT       DUET_SECONDS(10)
-#define OUTPUT_MAX        ((size_t)4 * 1024 * 1024)
+#define OUTPUT_MAX        ((size_t)8 * 1024 * 1024)
 #define REALM_MAX         40 /* longer, and a 401 would pass TURN_UNAUTHENTICATED_MAX */
 #define INTERFACES_ID     (TURN_FIRST_RELAY_ID - 1)
 #define OWN_ADDRESSES_MAX 256

@@ -50,26 +50,36 @@
 typedef struct turn_out {
     duet_path path;
     size_t offset, len;
+    uint32_t next; /* of the same lane; 0: none, for a first one follows nobody */
+    bool follows, pulled;
     uint8_t ecn;
     bool df;
 } turn_out;
 
-/* Datagrams one behind the other in one block, which is empty again whenever the driver has taken all. */
+/* Datagrams one behind the other in one block, which is empty again whenever the driver has taken all. Those of a lane are
+ * pulled together: a driver sends datagrams to one address in trains. */
 typedef struct turn_output {
     const duet_env *env;
     uint8_t *bytes;
     turn_out *entries;
     size_t used, capacity, capacity_max;
     size_t count, entry_capacity, pulled;
+    size_t head, current; /* the next entry that may begin a lane; the one that was pulled last */
+    uint32_t round;       /* how often it was emptied */
     uint64_t dropped;
 } turn_output;
+
+/* Datagrams to one address: the last that waits. Zeroed, it is empty. */
+typedef struct turn_lane {
+    uint32_t round, last;
+} turn_lane;
 
 void duet_turn_output_init(turn_output *o, const duet_env *env, size_t capacity_max);
 void duet_turn_output_free(turn_output *o);
 /* Room for a datagram of up to `len` bytes, with DUET_HEADROOM before it; NULL when there is none, which is counted. */
 uint8_t *duet_turn_output_reserve(turn_output *o, size_t len);
-/* Queues what was written there. */
-turn_out *duet_turn_output_commit(turn_output *o, const duet_path *path, size_t len);
+/* Queues what was written there. @param lane  NULL: it has none */
+turn_out *duet_turn_output_commit(turn_output *o, turn_lane *lane, const duet_path *path, size_t len);
 int duet_turn_output_pull(turn_output *o, duet_datagram *out);
 void duet_turn_output_reclaim(turn_output *o); /* at the start of every call that is not output */
 
@@ -95,6 +105,7 @@ typedef struct turn_relay {
     turn_relay_state state;
     uint8_t tries;
     uint16_t error; /* FAILED: STUN error code */
+    turn_lane lane;
     duet_address address;
 } turn_relay;
 
@@ -112,6 +123,7 @@ typedef struct turn_channel {
     struct turn_channel *next;
     turn_allocation *allocation;
     turn_relay *relay;
+    turn_lane lane;
     duet_address peer;
     turn_verdict verdict;
     uint16_t number;
@@ -145,6 +157,7 @@ struct turn_allocation {
     char *username;
     turn_key key;
     turn_bucket bucket;
+    turn_lane lane; /* to the client */
     turn_permission *permissions;
     turn_channel *channels;
     uint32_t permission_count, channel_count;

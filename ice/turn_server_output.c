@@ -8,7 +8,7 @@
 
 void duet_turn_output_init(turn_output *o, const duet_env *env, size_t capacity_max)
 {
-    *o = (turn_output){.env = env, .capacity_max = capacity_max};
+    *o = (turn_output){.env = env, .capacity_max = capacity_max, .round = 1};
 }
 
 void duet_turn_output_free(turn_output *o)
@@ -64,22 +64,52 @@ uint8_t *duet_turn_output_reserve(turn_output *o, size_t len)
     return o->bytes + o->used + DUET_HEADROOM;
 }
 
-turn_out *duet_turn_output_commit(turn_output *o, const duet_path *path, size_t len)
+/* Behind the lane's last one, unless that has left already. */
+static void join_lane(turn_output *o, turn_lane *lane, uint32_t index)
 {
-    turn_out *entry = &o->entries[o->count++];
+    turn_out *last = lane->round == o->round && lane->last < index ? &o->entries[lane->last] : NULL;
+
+    if (last && !last->pulled) {
+        last->next = index;
+        o->entries[index].follows = true;
+    }
+    *lane = (turn_lane){o->round, index};
+}
+
+turn_out *duet_turn_output_commit(turn_output *o, turn_lane *lane, const duet_path *path, size_t len)
+{
+    uint32_t index = (uint32_t)o->count++;
+    turn_out *entry = &o->entries[index];
 
     *entry = (turn_out){.path = *path, .offset = o->used + DUET_HEADROOM, .len = len};
+    if (lane)
+        join_lane(o, lane, index);
     o->used = entry->offset + (len + 7) / 8 * 8;
     if (o->used > o->capacity)
         o->used = o->capacity;
     return entry;
 }
 
+/* The next of the lane that is being pulled, or the first of the next lane. */
+static turn_out *next_entry(turn_output *o)
+{
+    if (o->pulled > 0 && o->entries[o->current].next) {
+        o->current = o->entries[o->current].next;
+        return &o->entries[o->current];
+    }
+    while (o->entries[o->head].follows)
+        o->head++;
+    o->current = o->head++;
+    return &o->entries[o->current];
+}
+
 int duet_turn_output_pull(turn_output *o, duet_datagram *out)
 {
     if (o->pulled == o->count)
         return 0;
-    const turn_out *entry = &o->entries[o->pulled++];
+    turn_out *entry = next_entry(o);
+    o->pulled++;
+    entry->pulled = true;
     *out = (duet_datagram){.path = entry->path,
                            .data = o->bytes + entry->offset,
                            .len = entry->len,
@@ -91,7 +121,8 @@ int duet_turn_output_pull(turn_output *o, duet_datagram *out)
 
 void duet_turn_output_reclaim(turn_output *o)
 {
-    if (o->pulled < o->count)
+    if (o->pulled < o->count || o->count == 0)
         return;
-    o->used = o->count = o->pulled = 0;
+    o->used = o->count = o->pulled = o->head = o->current = 0;
+    o->round++;
 }

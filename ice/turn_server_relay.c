@@ -18,8 +18,8 @@ static bool within_bandwidth(duet_turn_server *s, turn_allocation *a, size_t len
 
 /* ---- client to peer ---- */
 
-static void send_to_peer(duet_turn_server *s, const turn_relay *r, const duet_address *peer, duet_bytes data,
-                         uint8_t ecn, bool df)
+static void send_to_peer(duet_turn_server *s, turn_lane *lane, const turn_relay *r, const duet_address *peer,
+                         duet_bytes data, uint8_t ecn, bool df)
 {
     uint8_t *at = duet_turn_output_reserve(&s->output, data.len);
     duet_path path = {.socket = r->id, .protocol = DUET_UDP, .local = r->address, .remote = *peer};
@@ -28,7 +28,7 @@ static void send_to_peer(duet_turn_server *s, const turn_relay *r, const duet_ad
         return;
     if (data.len)
         memcpy(at, data.data, data.len);
-    turn_out *out = duet_turn_output_commit(&s->output, &path, data.len);
+    turn_out *out = duet_turn_output_commit(&s->output, lane, &path, data.len);
     out->ecn = ecn;
     out->df = df;
     s->stats.relayed_to_peers++;
@@ -55,7 +55,7 @@ void duet_turn_handle_send(duet_turn_server *s, const turn_request *rq, uint8_t 
         s->stats.discarded++;
         return;
     }
-    const turn_relay *r = duet_turn_relay_for(a, &peer);
+    turn_relay *r = duet_turn_relay_for(a, &peer);
     const turn_permission *p = r ? duet_turn_permission(s, a, &peer, rq->now) : NULL;
     if (!p || !duet_turn_peers_may_pass(&s->peers, p->verdict, &peer)) {
         s->stats.dropped_permission++;
@@ -63,7 +63,7 @@ void duet_turn_handle_send(duet_turn_server *s, const turn_request *rq, uint8_t 
     }
     bool df = duet_stun_find(&rq->message, DUET_STUN_DONT_FRAGMENT, NULL);
     if (within_bandwidth(s, a, data.len, rq->now))
-        send_to_peer(s, r, &peer, (duet_bytes){data.value, data.len}, ecn, df);
+        send_to_peer(s, &r->lane, r, &peer, (duet_bytes){data.value, data.len}, ecn, df);
 }
 
 /* |         Channel Number        |            Length             |   RFC 8656, 12.4
@@ -81,13 +81,13 @@ void duet_turn_handle_channel_data(duet_turn_server *s, const duet_path *path, c
         s->stats.discarded++;
         return;
     }
-    const turn_channel *c = duet_turn_channel_of_number(s, a, number, now);
+    turn_channel *c = duet_turn_channel_of_number(s, a, number, now);
     if (!c || c->relay->state != TURN_RELAY_OPEN || !duet_turn_peers_may_pass(&s->peers, c->verdict, &c->peer)) {
         s->stats.dropped_permission++;
         return;
     }
     if (within_bandwidth(s, a, payload.len, now))
-        send_to_peer(s, c->relay, &c->peer, payload, ecn, false);
+        send_to_peer(s, &c->lane, c->relay, &c->peer, payload, ecn, false);
 }
 
 /* ---- peer to client ---- */
@@ -99,7 +99,7 @@ static void count_to_client(duet_turn_server *s, turn_out *out, size_t len, uint
     s->stats.relayed_bytes_to_clients += len;
 }
 
-static void send_channel_data(duet_turn_server *s, const turn_allocation *a, uint16_t number, const duet_datagram *in)
+static void send_channel_data(duet_turn_server *s, turn_allocation *a, uint16_t number, const duet_datagram *in)
 {
     /* "Over TCP and TLS-over-TCP, the ChannelData message MUST be padded to a multiple of four bytes" section 12.5 */
     size_t padding = a->stream ? (4 - in->len % 4) % 4 : 0;
@@ -112,7 +112,7 @@ static void send_channel_data(duet_turn_server *s, const turn_allocation *a, uin
     duet_write_bytes(&w, in->data, in->len);
     duet_write_fill(&w, 0, padding);
     if (!w.failed)
-        count_to_client(s, duet_turn_output_commit(&s->output, &a->path, w.len), in->len, in->ecn);
+        count_to_client(s, duet_turn_output_commit(&s->output, &a->lane, &a->path, w.len), in->len, in->ecn);
 }
 
 /* Indications are told apart by nobody: any transaction id does, and they need not be guessed. */
@@ -127,7 +127,7 @@ static duet_stun_builder begin_data(duet_turn_server *s, size_t room)
     return duet_stun_begin(at, at ? room : 0, DUET_STUN_INDICATION, DUET_STUN_DATA, id);
 }
 
-static void send_data_indication(duet_turn_server *s, const turn_allocation *a, const duet_datagram *in)
+static void send_data_indication(duet_turn_server *s, turn_allocation *a, const duet_datagram *in)
 {
     duet_stun_builder b = begin_data(s, INDICATION_ROOM + in->len + 4);
     size_t len;
@@ -135,7 +135,7 @@ static void send_data_indication(duet_turn_server *s, const turn_allocation *a, 
     duet_stun_add_address(&b, DUET_STUN_XOR_PEER_ADDRESS, &in->path.remote);
     duet_stun_add(&b, DUET_STUN_DATA_ATTRIBUTE, in->data, in->len);
     if (duet_stun_end(&b, &len) == DUET_OK)
-        count_to_client(s, duet_turn_output_commit(&s->output, &a->path, len), in->len, in->ecn);
+        count_to_client(s, duet_turn_output_commit(&s->output, &a->lane, &a->path, len), in->len, in->ecn);
 }
 
 void duet_turn_handle_peer_data(duet_turn_server *s, turn_relay *r, const duet_datagram *in, duet_time now)
@@ -189,5 +189,5 @@ void duet_turn_handle_peer_error(duet_turn_server *s, turn_relay *r, const duet_
     duet_stun_add_address(&b, DUET_STUN_XOR_PEER_ADDRESS, &path->remote);
     duet_stun_add_icmp(&b, &icmp);
     if (duet_stun_end(&b, &len) == DUET_OK)
-        duet_turn_output_commit(&s->output, &a->path, len);
+        duet_turn_output_commit(&s->output, &a->lane, &a->path, len);
 }

@@ -61,7 +61,7 @@ void duet_turn_send(duet_turn_server *s, const turn_request *rq, duet_stun_build
     if (rq->fingerprint)
         duet_stun_add_fingerprint(b);
     if (duet_stun_end(b, &len) == DUET_OK)
-        duet_turn_output_commit(&s->output, &rq->path, len);
+        duet_turn_output_commit(&s->output, NULL, &rq->path, len);
 }
 
 static bool is_challenge(unsigned code)

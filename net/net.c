@@ -11,6 +11,7 @@
 
 #define EVENTS_PER_TURN     64
 #define PASSES_PER_TURN     4 /* over the dirty list: endpoints of one loop answer each other without a wait between */
+#define RECEIVE_ROUNDS      4
 #define RECEIVE_BUFFERS_MAX 64
 #define STREAM_TIMEOUT      DUET_SECONDS(10)
 
@@ -139,6 +140,8 @@ int duet_net_create(duet_net **out, const duet_net_config *config)
         net->config.receive_buffers = 8;
     if (net->config.receive_buffers > RECEIVE_BUFFERS_MAX)
         net->config.receive_buffers = RECEIVE_BUFFERS_MAX;
+    if (net->config.receive_rounds == 0)
+        net->config.receive_rounds = RECEIVE_ROUNDS;
     if (net->config.stream_timeout == 0)
         net->config.stream_timeout = STREAM_TIMEOUT;
     if (net->config.socket_buffer == 0)

@@ -11,8 +11,9 @@
 #define UDP_GRO 104
 #endif
 
-#define RECEIVE_MAX    64
-#define RECEIVE_ROUNDS 4
+#define RECEIVE_MAX       64
+#define RECEIVE_FIRST     8                 /* most sockets have no more */
+#define RECEIVE_BYTES_MAX ((size_t)2 << 20) /* of a turn */
 
 /* ---- opening and closing ---- */
 
@@ -239,13 +240,17 @@ static void receive(net_socket *s)
 
     if (!buffer)
         return; /* the datagrams stay in the kernel: tried again at the next turn */
-    for (int round = 0; round < RECEIVE_ROUNDS && s->source.fd >= 0; round++) {
-        prepare_batch(&batch, buffer, count);
-        int n = recvmmsg(s->source.fd, batch.msgs, (unsigned)count, MSG_DONTWAIT, NULL);
+    size_t bytes = 0;
+    for (size_t round = 0; round < net->config.receive_rounds && s->source.fd >= 0; round++) {
+        size_t most = round == 0 && count > RECEIVE_FIRST ? RECEIVE_FIRST : count;
+        prepare_batch(&batch, buffer, most);
+        int n = recvmmsg(s->source.fd, batch.msgs, (unsigned)most, MSG_DONTWAIT, NULL);
         net->stats.receive_calls++;
-        for (int i = 0; i < n && s->source.fd >= 0; i++)
+        for (int i = 0; i < n && s->source.fd >= 0; i++) {
+            bytes += batch.msgs[i].msg_len;
             deliver(s, &batch.msgs[i]);
-        if (n < (int)count)
+        }
+        if (n < (int)most || bytes > RECEIVE_BYTES_MAX)
             break;
     }
 }

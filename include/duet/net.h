@@ -26,6 +26,9 @@ typedef struct duet_net_config {
     const char *name_servers; /**< for look-ups, "127.0.0.1:5353,…", copied; NULL: as the system is configured */
     duet_time name_timeout; /**< of the first try of a look-up; there are two, the second takes twice as long. 0: 2 s */
     duet_time stream_timeout; /**< for connecting a stream, and for a handshake of TLS. 0: 10 s */
+    size_t
+        receive_rounds; /**< how often a socket's buffers are filled in a turn before others have theirs; 0 is 4. A server
+                                   whose clients all come through one socket wants more */
 } duet_net_config;
 
 DUET_API void duet_net_config_init(duet_net_config *config);

@@ -91,7 +91,7 @@ typedef struct duet_turn_config {
     uint32_t streams_waiting_max;  /**< … of these without an allocation: beyond it the oldest is closed. 0 is 256 */
     duet_time stream_wait;         /**< that a stream may stay without an allocation; 0 is 10 s */
     size_t output_max;             /**< bytes that wait for the driver; beyond it data is dropped and counted. 0 is
-                                                   4 MiB */
+                                                   8 MiB */
     duet_address alternate;        /**< second address and port: RFC 5780 for the first UDP listener. NONE: off */
 
     /** The listener with that index listens at `address`, or does not (err, and reason in words or NULL). */
