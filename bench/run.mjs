@@ -6,6 +6,7 @@ import { cpus, release } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { turnBench, turnTable } from './turn.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { values, positionals } = parseArgs({
@@ -65,6 +66,8 @@ const rtt = (list) => ({ p50: middle(list, (r) => r.rtt_us.p50), p99: middle(lis
 const setup = (list) => ({ median_ms: middle(list, (r) => r.setup_ms), worst_of_100_ms: middle(list, (r) => r.setup_worst_ms) });
 const kib = (list) => middle(list, (r) => r.kib_per_connection);
 
+const turn = await turnBench(build, { seconds: Number(values.seconds), rounds, say });
+
 say('parsers and allocations');
 const parse = run(join(build, 'bench/bench_parse'), [join(here, '../tests/data/sdp/chromium-offer-av-data.sdp')]);
 const allocations = [1200, 65535].map((size) => run(join(build, 'bench/bench_allocations'), [String(size)]));
@@ -83,7 +86,7 @@ const results = {
   latency: { duet: rtt(duetPing), libdatachannel: rtt(ndcPing) },
   setup: { duet: setup(duetMany), duet_fresh_certificates: setup(duetFresh), libdatachannel: setup(ndcMany) },
   memory: { duet_64_streams_kib: duet64.kib_per_connection, duet_1024_streams_kib: kib(duetMany), libdatachannel_kib: kib(ndcMany) },
-  parse, allocations,
+  parse, allocations, turn,
   sizes: { tool: size(tool), tool_stripped: size(`${tool}.stripped`), library_static: size(join(build, 'lib/libduet.a')) },
 };
 
@@ -118,4 +121,5 @@ line('SDP parse, per s (MB/s)', `${parse.sdp_parse_per_s} (${parse.sdp_mb_per_s}
 for (const a of allocations)
   line(`allocations, ${a.messages} messages of ${a.size}`, `${a.duet_allocations} own`, `${a.dependency_mallocs_per_packet} mallocs/packet of others`);
 line('tool / static library, KiB', `${Math.round(results.sizes.tool_stripped / 1024)} / ${Math.round(results.sizes.library_static / 1024)}`, '');
+if (turn) turnTable(turn);
 console.log(`\nwritten to ${out}`);
