@@ -488,7 +488,7 @@ static int output(pc_transport *t, duet_datagram *out, duet_time now)
     return duet_ice_agent_output(t->ice, out, now);
 }
 
-/* Checks are marked like the data, so that they find out about the same path (RFC 8445 section 7.2.4). */
+/* Checks are marked like the data, so that they find out about the same path (RFC 8445 section 7.2.3). */
 int pc_transport_output(pc_transport *t, duet_datagram *out, duet_time now)
 {
     if (output(t, out, now) != 1)

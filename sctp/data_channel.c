@@ -206,6 +206,20 @@ static void apply_init(duet_dc *dc, const duet_dc_init *init)
     }
 }
 
+static void note_priorities(duet_sctp *s)
+{
+    s->priority = 0;
+    for (const duet_dc *dc = s->first_dc; dc; dc = dc->next) {
+        if (dc->state != DUET_DC_CLOSED && dc->priority > s->priority)
+            s->priority = dc->priority;
+    }
+}
+
+uint16_t duet_sctp_priority(const duet_sctp *s)
+{
+    return s->priority ? s->priority : DUET_DC_PRIORITY_LOW;
+}
+
 /* The id that the caller chose, or one of ours when the DTLS role is known. */
 static int take_id(duet_sctp *s, duet_dc *dc, uint16_t wish)
 {
@@ -249,6 +263,7 @@ int duet_dc_create(duet_dc **out, duet_sctp *s, const char *label, const duet_dc
         duet_dc_free(dc);
         return err;
     }
+    note_priorities(s);
     *out = dc;
     duet_sctp_wake(s);
     return DUET_OK;
@@ -279,6 +294,7 @@ int duet_dc_open_remote(duet_sctp *s, uint16_t id, const duet_dcep_open *open)
         duet_dc_free(dc);
         return err;
     }
+    note_priorities(s);
     duet_inbox_push(s, INBOX_CHANNEL, dc);
     set_open(dc, "OPEN received");
     return DUET_OK;
@@ -358,6 +374,7 @@ void duet_dc_finish_close(duet_dc *dc)
     if (dc->state != DUET_DC_CONNECTING)
         s->stats.channels_closed++;
     set_state(dc, DUET_DC_CLOSED, "closed");
+    note_priorities(dc->sctp);
     duet_free(&s->env, dc->partial);
     dc->partial = NULL;
     if (dc->released)
