@@ -249,17 +249,37 @@ bool duet_ice_tcp_is_ready(const ice_pair *pair)
     return pair->path.protocol == DUET_UDP || (pair->connection && pair->connection->state == ICE_SOCKET_OPEN);
 }
 
-/* The peer ended it, or what came on it cannot be understood. */
+/* The active side of a pair that worked connects once more; the passive one waits for that. */
+static void connect_again(duet_ice_agent *a, ice_pair *pair, duet_time now)
+{
+    ice_local *local = pair->local;
+    ice_remote *remote = pair->remote;
+
+    if (local->tcp_type != DUET_TCPTYPE_ACTIVE)
+        return;
+    duet_ice_pair_remove(a, pair);
+    (void)duet_ice_pair_form(a, local, remote, now);
+}
+
+/* The peer ended it, or what came on it cannot be understood. Another connection may follow, so this is not yet failure. */
 void duet_ice_tcp_lost(duet_ice_agent *a, ice_socket *connection, duet_time now)
 {
+    ice_pair *worked = NULL;
+
     if (a->previous && a->previous->pair->connection == connection)
         duet_ice_pair_lost(a, a->previous->pair, "its TCP connection has ended", now);
     for (size_t i = a->pairs.count; i-- > 0;) {
         ice_pair *pair = *(ice_pair **)duet_array_at(&a->pairs, i);
-        if (pair->connection == connection && pair->state != DUET_ICE_PAIR_FAILED)
-            duet_ice_pair_lost(a, pair, "its TCP connection has ended", now);
+        if (pair->connection != connection || pair->state == DUET_ICE_PAIR_FAILED)
+            continue;
+        if (pair == a->selected)
+            duet_ice_network_lost(a, now);
+        worked = pair->valid ? pair : worked;
+        duet_ice_pair_lost(a, pair, "its TCP connection has ended", now);
     }
     duet_ice_tcp_end(a, connection);
+    if (worked)
+        connect_again(a, worked, now);
 }
 
 /* "|  LENGTH  | STUN or application data |" RFC 4571 section 2 */
