@@ -77,6 +77,7 @@ typedef struct app_connection_options {
     bool no_loopback, no_ipv6, no_offload;
     uint16_t port_min, port_max;
     duet_address bind; /* family NONE: all */
+    duet_mux *mux;     /* drives the connection instead of the loop, which drives the mux; NULL: none */
     duet_log_level log_level;
 } app_connection_options;
 
@@ -108,6 +109,7 @@ typedef struct app_connection {
     duet_net *net;
     bool trace_is_shared, net_is_shared;
     duet_pc *pc;
+    duet_mux *mux;
     app_impaired *impaired;
 } app_connection;
 

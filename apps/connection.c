@@ -161,6 +161,9 @@ static bool open_traces(app_connection *c, const app_connection_options *o)
 
 static int attach(app_connection *c, const app_connection_options *o)
 {
+    c->mux = o->mux;
+    if (c->mux)
+        return duet_mux_add(c->mux, duet_pc_endpoint_ops(), c->pc);
     if (!o->impairment.enabled)
         return duet_net_add(c->net, c->pc);
     int err = app_impaired_create(&c->impaired, &o->impairment, duet_pc_endpoint_ops(), c->pc);
@@ -226,7 +229,9 @@ void app_connection_close(app_connection *c)
 {
     if (c->pc && c->net) {
         duet_pc_close(c->pc);
-        if (c->impaired)
+        if (c->mux)
+            duet_mux_remove(c->mux, c->pc);
+        else if (c->impaired)
             duet_net_detach(c->net, c->impaired);
         else
             duet_net_remove(c->net, c->pc);

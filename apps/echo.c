@@ -236,6 +236,40 @@ static int run_loop(echo *e)
     return e->exit_code;
 }
 
+static void on_mux_listening(void *user, int err, const duet_address *local)
+{
+    char text[DUET_ADDRESS_TEXT_MAX];
+
+    if (err != DUET_OK)
+        echo_fail(user, "--mux: cannot open %s: %s", duet_address_text(local, text, sizeof(text)), duet_strerror(err));
+}
+
+/* One UDP port for all peers. */
+static bool start_mux(echo *e)
+{
+    const app_connection_options *o = &e->options.connection;
+    duet_mux_config config;
+
+    if (e->options.mux_port == 0)
+        return true;
+    duet_mux_config_init(&config);
+    config.port = e->options.mux_port;
+    config.bind = o->bind;
+    config.loopback = !o->no_loopback;
+    config.on_listening = on_mux_listening;
+    config.user = e;
+    return duet_mux_create(&e->mux, &config) == DUET_OK &&
+           duet_net_attach(e->net, duet_mux_endpoint_ops(), e->mux) == DUET_OK;
+}
+
+static void stop_mux(echo *e)
+{
+    if (!e->mux)
+        return;
+    duet_net_detach(e->net, e->mux);
+    duet_mux_destroy(e->mux);
+}
+
 static int run(echo *e)
 {
     const app_trace_options *t = &e->options.connection.trace;
@@ -247,7 +281,8 @@ static int run(echo *e)
         if (!e->trace)
             return APP_BAD_USAGE;
     }
-    if (duet_net_create(&e->net, NULL) == DUET_OK && (!e->options.is_call || echo_call_create(e) == DUET_OK)) {
+    if (duet_net_create(&e->net, NULL) == DUET_OK && start_mux(e) &&
+        (!e->options.is_call || echo_call_create(e) == DUET_OK)) {
         int fd = watch_signals(e, &signals);
         code = run_loop(e);
         duet_net_watch_stop(signals);
@@ -255,6 +290,7 @@ static int run(echo *e)
             close(fd);
     }
     echo_call_destroy(e->call);
+    stop_mux(e);
     duet_net_destroy(e->net);
     app_trace_close(e->trace);
     free(e->ice_servers);
@@ -281,6 +317,7 @@ static void usage(FILE *f)
         "  --count N          call: how many messages, default 1\n"
         "  --channel LABEL    call: of the data channel, default \"" CHANNEL_DEFAULT "\"\n"
         "  --timeout SECONDS  call: overall limit, default 30\n"
+        "  --mux PORT         serve: one UDP port for all peers\n"
         "  --once             serve: end when the first peer has gone\n"
         "  --quiet            no line for each message\n"
         "  --json             JSON lines instead of text\n",
@@ -298,6 +335,7 @@ enum {
     OPTION_COUNT,
     OPTION_CHANNEL,
     OPTION_TIMEOUT,
+    OPTION_MUX,
     OPTION_ONCE,
     OPTION_QUIET,
     OPTION_JSON,
@@ -315,6 +353,7 @@ static const struct option long_options[] = {
     {"count", required_argument, NULL, OPTION_COUNT},
     {"channel", required_argument, NULL, OPTION_CHANNEL},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"mux", required_argument, NULL, OPTION_MUX},
     {"once", no_argument, NULL, OPTION_ONCE},
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"json", no_argument, NULL, OPTION_JSON},
@@ -371,6 +410,11 @@ static bool parse_option(echo_options *o, int option, const char *value)
         return true;
     case OPTION_TIMEOUT:
         return app_parse_timeout(value, &o->timeout);
+    case OPTION_MUX:
+        if (!parse_number("--mux", value, UINT16_MAX, &number))
+            return false;
+        o->mux_port = (uint16_t)number;
+        return true;
     case OPTION_ONCE:
         o->once = true;
         return true;
@@ -406,6 +450,10 @@ static int parse_command_line(echo_options *o, int argc, char **argv)
     const char *role = optind < argc ? argv[optind] : "";
     o->is_call = strcmp(role, "call") == 0;
     o->link.offers = o->is_call;
+    if (o->mux_port && (o->is_call || o->connection.impairment.enabled)) {
+        app_error("echo: --mux is for serve, and does not go with --impair");
+        return APP_BAD_USAGE;
+    }
     if ((o->is_call || strcmp(role, "serve") == 0) && optind + 1 == argc && o->link.url)
         return -1;
     app_error("echo: say serve or call, and --signaling");

@@ -17,6 +17,7 @@ typedef struct echo_options {
     size_t size;         /* call: binary messages of so many bytes instead; 0: text */
     unsigned count;      /* call: how many messages */
     double timeout;      /* call: seconds for all of it */
+    uint16_t mux_port;   /* serve: all peers at this UDP port; 0: each has its own */
 } echo_options;
 
 typedef struct echo echo;
@@ -37,6 +38,7 @@ typedef struct echo_peer {
 struct echo {
     echo_options options;
     duet_net *net;
+    duet_mux *mux; /* NULL: none */
     app_link link;
     app_trace *trace;
     char *ice_servers; /* advised by the room */

@@ -287,6 +287,7 @@ echo_peer *echo_peer_create(echo *e, const char *name)
         config.on_data_channel = on_data_channel;
     config.user = p;
     options.shared_trace = e->trace;
+    options.mux = e->mux;
     if (!options.ice_servers)
         options.ice_servers = e->ice_servers;
     if (app_connection_open(&p->connection, &options, &config, e->net) != APP_OK) {

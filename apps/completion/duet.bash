@@ -14,7 +14,7 @@ _duet_options()
             ;;
         probe) echo "--user --password --timeout --json --help $_duet_connection_options" ;;
         echo)
-            echo "--signaling --room --token --peer --message --size --count --channel --timeout --once --quiet --json --help" \
+            echo "--signaling --room --token --peer --message --size --count --channel --timeout --mux --once --quiet --json --help" \
                 "$_duet_connection_options"
             ;;
         signal) echo "--dev --listen --secret --ice-servers --web --help" ;;
@@ -51,7 +51,7 @@ _duet_values()
         --ice-servers | --ports | --bind | --impair | --password | --chan | --timeout | --name | --size | --seconds | --ping-seconds | \
             --connections | --streams | --signaling | --room | --token | --peer | --message | --count | --channel | --listen | --sub | \
             --role | --ttl | --tls | --user | --realm | --relay | --allow-peer | --deny-peer | --allocations | --user-allocations | \
-            --bandwidth | --user-bandwidth | --alternate | --workers | --metrics | --drain) echo "other" ;;
+            --bandwidth | --user-bandwidth | --alternate | --workers | --metrics | --drain | --mux) echo "other" ;;
     esac
 }
 

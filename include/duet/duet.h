@@ -12,5 +12,6 @@
 #include "duet/sctp.h"
 #include "duet/sdp.h"
 #include "duet/stun.h"
+#include "duet/turn.h"
 
 #endif

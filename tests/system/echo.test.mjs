@@ -1,5 +1,6 @@
 // duet echo: with itself and with a browser through the room server, and with aiortc's echo pair over its sockets.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,6 +55,21 @@ test('the echo server serves many callers at once', async () => {
     assert.equal(await within(30000, call.exited, 'the call'), 0, call.text);
     assert.equal(json(call, 'result')[0].received, 20);
   }
+  await stop(echo);
+});
+
+test('the echo server serves many callers at one UDP port', async () => {
+  const port = 20000 + Math.floor(Math.random() * 20000);
+  const echo = await serve('mux', '--quiet', '--mux', String(port));
+  const { self } = json(echo, 'ready')[0];
+  const calls = await Promise.all(Array.from({ length: 8 }, async (_, i) =>
+    duet('echo', 'call', ...await room('mux', `caller${i}`, '--peer', self, '--count', '20', '--quiet'))));
+  const sockets = execFileSync('ss', ['-lnup'], { encoding: 'utf8' }).split('\n').filter((l) => l.includes(`pid=${echo.pid},`));
+  for (const call of calls) {
+    assert.equal(await within(30000, call.exited, 'the call'), 0, call.text);
+    assert.equal(json(call, 'result')[0].received, 20);
+  }
+  assert.ok(sockets.length > 0 && sockets.every((l) => l.includes(`:${port} `)), sockets.join('\n'));
   await stop(echo);
 });
 
