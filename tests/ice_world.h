@@ -24,6 +24,13 @@ typedef struct world_agent {
     duet_interface interfaces[8];
     size_t interface_count;
     duet_address sockets[WORLD_SOCKETS]; /* by id */
+    struct {
+        char name[64];
+        duet_address address;
+    } published[8]; /* multicast DNS names */
+    size_t published_count;
+    bool refuses_names;
+    unsigned network_events;
     uint16_t next_port;
 
     duet_candidate candidates[WORLD_CANDIDATES];
@@ -68,7 +75,8 @@ struct world {
     size_t stun_requests;
     duet_address cut;                      /* packets from or to this IP address are lost */
     duet_address rewrite_from, rewrite_to; /* a NAT of one binding: source address of outgoing packets is replaced */
-    bool (*filter)(world *w, world_packet *packet); /* false: lost */
+    bool (*filter)(world *w, world_packet *packet);     /* false: lost */
+    bool (*turn)(world *w, const world_packet *packet); /* what comes to the STUN server; true: it was taken */
     void *user;
     size_t delivered, lost;
 };
@@ -131,6 +139,11 @@ static inline void world_on_role(void *user, duet_ice_role role)
     ((world_agent *)user)->role_events++;
 }
 
+static inline void world_on_network(void *user)
+{
+    ((world_agent *)user)->network_events++;
+}
+
 static inline void world_on_wake(void *user)
 {
     ((world_agent *)user)->wakes++;
@@ -166,6 +179,7 @@ static inline void world_init(world *w, uint64_t seed)
         a->config.on_selected = world_on_selected;
         a->config.on_role = world_on_role;
         a->config.on_wake = world_on_wake;
+        a->config.on_network_change = world_on_network;
     }
 }
 
@@ -250,6 +264,8 @@ static inline void world_stun_server(world *w, const world_packet *p)
     uint8_t buf[256];
     size_t len;
 
+    if (w->turn && w->turn(w, p))
+        return;
     if (duet_stun_parse(&m, p->data, p->len) != DUET_OK || m.message_class != DUET_STUN_REQUEST)
         return;
     w->stun_requests++;
@@ -264,6 +280,20 @@ static inline void world_stun_server(world *w, const world_packet *p)
         duet_stun_add_address(&b, DUET_STUN_XOR_MAPPED_ADDRESS, &mapped);
     assert_int_equal(duet_stun_end(&b, &len), DUET_OK);
     world_send(w, &w->stun_server, &p->from, buf, len);
+}
+
+static inline bool world_find_name(const world *w, const char *name, duet_address *out)
+{
+    for (size_t i = 0; i < WORLD_AGENTS; i++) {
+        const world_agent *a = &w->agents[i];
+        for (size_t k = 0; k < a->published_count; k++) {
+            if (strcmp(a->published[k].name, name) != 0)
+                continue;
+            *out = a->published[k].address;
+            return true;
+        }
+    }
+    return false;
 }
 
 static inline void world_serve_requests(world_agent *a)
@@ -289,6 +319,8 @@ static inline void world_serve_requests(world_agent *a)
             a->sockets[r.id] = answer.local;
             break;
         case DUET_REQUEST_CLOSE:
+            if (r.id >= WORLD_SOCKETS)
+                continue; /* a name */
             memset(&a->sockets[r.id], 0, sizeof(a->sockets[r.id]));
             continue;
         case DUET_REQUEST_RESOLVE:
@@ -300,9 +332,21 @@ static inline void world_serve_requests(world_agent *a)
                 resolved[0] = world_address("10.0.0.2", 0);
                 answer.addresses = resolved;
                 answer.address_count = 1;
+            } else if (world_find_name(a->world, r.name, &resolved[0])) {
+                answer.addresses = resolved;
+                answer.address_count = 1;
             } else {
                 answer.err = DUET_ERR_NOT_FOUND;
             }
+            break;
+        case DUET_REQUEST_PUBLISH:
+            assert_true(a->published_count < 8 && strlen(r.name) < 64);
+            if (a->refuses_names) {
+                answer.err = DUET_ERR_UNSUPPORTED;
+                break;
+            }
+            snprintf(a->published[a->published_count].name, 64, "%s", r.name);
+            a->published[a->published_count++].address = r.bind;
             break;
         default:
             fail_msg("unexpected request");
@@ -413,6 +457,17 @@ static inline bool world_take_due(world *w, world_packet *out)
     *out = w->packets[best];
     w->packets[best] = w->packets[--w->packet_count];
     return true;
+}
+
+/* The driver tells of changed interfaces. */
+static inline void world_interfaces_changed(world *w, size_t agent)
+{
+    world_agent *a = &w->agents[agent];
+    duet_answer answer = {.kind = DUET_REQUEST_INTERFACES};
+
+    answer.interfaces = a->interfaces;
+    answer.interface_count = a->interface_count;
+    assert_int_equal(duet_ice_agent_answer(a->agent, &answer, w->now), DUET_OK);
 }
 
 /* Runs until `until`, or until `done` says so. */
