@@ -2,7 +2,7 @@
 #include "net/internal.h"
 
 #define ROUNDS_PER_SERVE 8
-#define INPUTS_PER_FLUSH 128 /* datagrams, or pieces of 512 bytes */
+#define INPUTS_PER_FLUSH 256 /* datagrams, or pieces of 512 bytes */
 
 void net_endpoint_forget(net_endpoint *ep)
 {
