@@ -75,8 +75,8 @@ struct world {
     size_t stun_requests;
     duet_address cut;                      /* packets from or to this IP address are lost */
     duet_address rewrite_from, rewrite_to; /* a NAT of one binding: source address of outgoing packets is replaced */
-    bool (*filter)(world *w, world_packet *packet);     /* false: lost */
-    bool (*turn)(world *w, const world_packet *packet); /* what comes to the STUN server; true: it was taken */
+    bool (*filter)(world *w, world_packet *packet);       /* false: lost */
+    bool (*server)(world *w, const world_packet *packet); /* another server: true when the packet was for it */
     void *user;
     size_t delivered, lost;
 };
@@ -264,8 +264,6 @@ static inline void world_stun_server(world *w, const world_packet *p)
     uint8_t buf[256];
     size_t len;
 
-    if (w->turn && w->turn(w, p))
-        return;
     if (duet_stun_parse(&m, p->data, p->len) != DUET_OK || m.message_class != DUET_STUN_REQUEST)
         return;
     w->stun_requests++;
@@ -361,7 +359,7 @@ static inline void world_pull(world_agent *a)
 
     while (a->agent && duet_ice_agent_output(a->agent, &d, a->world->now)) {
         a->outputs++;
-        assert_true(d.headroom >= DUET_HEADROOM);
+        assert_true(d.headroom >= DUET_HEADROOM || a->world->server); /* relays use it */
         if (!a->blackhole)
             world_send(a->world, &d.path.local, &d.path.remote, d.data, d.len);
     }
@@ -380,6 +378,8 @@ static inline void world_data(world_agent *a, const duet_path *path)
 
 static inline void world_deliver(world *w, world_packet *p)
 {
+    if (w->server && w->server(w, p))
+        return;
     if (w->stun_server.family && world_ip_is(&p->to, &w->stun_server) && p->to.port == w->stun_server.port) {
         world_stun_server(w, p);
         return;
