@@ -12,7 +12,7 @@ static duet_candidate remote_candidate(unsigned n)
     return c;
 }
 
-static void ten_thousand_candidates_stay_within_the_bounds(void **state)
+static void rfc8445_6_1_2_5_ten_thousand_candidates_stay_within_the_bounds(void **state)
 {
     world w;
     duet_ice_stats stats;
@@ -84,7 +84,7 @@ static void a_real_peer_gets_through_a_flood_of_candidates(void **state)
 
 /* ---- forged input ------------------------------------------------------------------------------------------------- */
 
-static void forged_packets_are_counted_and_change_nothing(void **state)
+static void rfc8445_7_3_forged_packets_are_counted_and_change_nothing(void **state)
 {
     world w;
     duet_ice_stats before, after;
@@ -125,7 +125,60 @@ static void forged_packets_are_counted_and_change_nothing(void **state)
     world_free(&w);
 }
 
-static void an_authenticated_check_with_an_unknown_attribute_gets_420(void **state)
+#define VICTIM "203.0.113.9"
+
+typedef struct volley {
+    duet_address victim;
+    unsigned total, in_second, worst_second;
+    duet_time second;
+} volley;
+
+/* Counts what would reach the victim, and loses it. */
+static bool count_at_victim(world *w, world_packet *packet)
+{
+    volley *v = w->user;
+
+    if (!world_ip_is(&packet->to, &v->victim))
+        return true;
+    v->total++;
+    if (w->now >= v->second + DUET_SECONDS(1)) {
+        v->second = w->now;
+        v->in_second = 0;
+    }
+    if (++v->in_second > v->worst_second)
+        v->worst_second = v->in_second;
+    return false;
+}
+
+/* "an attacker ... send the target of the attack ... a large number of connectivity checks": Ta and the number of pairs are what
+ * bounds them. */
+static void rfc8445_19_5_1_checks_aimed_at_a_victim_are_paced_and_bounded(void **state)
+{
+    world w;
+    volley v = {.victim = world_address(VICTIM, 0)};
+
+    (void)state;
+    world_two_hosts(&w, 21);
+    w.filter = count_at_victim;
+    w.user = &v;
+    world_create(&w);
+    world_gather(&w);
+    w.trickle = false;
+    world_exchange_credentials(&w);
+    for (unsigned n = 0; n < 10000; n++) {
+        duet_candidate c = remote_candidate(n);
+        c.address = world_address(VICTIM, (uint16_t)(1024 + n));
+        (void)duet_ice_agent_add_remote_candidate(w.agents[0].agent, &c, w.now);
+    }
+    world_run(&w, DUET_SECONDS(120));
+    print_message("10,000 candidates at one victim: %u packets, %u in the worst second\n", v.total, v.worst_second);
+    assert_true(v.total > 100);
+    assert_true(v.total <= 7 * DUET_ICE_PAIRS_MAX); /* Rc transmissions of each pair, RFC 8489 section 6.2.1 */
+    assert_true(v.worst_second <= 50 + 50);         /* first transmissions at Ta of 20 ms, and as many repetitions */
+    world_free(&w);
+}
+
+static void rfc8489_6_3_1_an_authenticated_check_with_an_unknown_attribute_gets_420(void **state)
 {
     world w;
     duet_datagram out;
@@ -287,10 +340,11 @@ static void memory_may_run_out_for_good(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ten_thousand_candidates_stay_within_the_bounds),
+        cmocka_unit_test(rfc8445_6_1_2_5_ten_thousand_candidates_stay_within_the_bounds),
         cmocka_unit_test(a_real_peer_gets_through_a_flood_of_candidates),
-        cmocka_unit_test(forged_packets_are_counted_and_change_nothing),
-        cmocka_unit_test(an_authenticated_check_with_an_unknown_attribute_gets_420),
+        cmocka_unit_test(rfc8445_7_3_forged_packets_are_counted_and_change_nothing),
+        cmocka_unit_test(rfc8445_19_5_1_checks_aimed_at_a_victim_are_paced_and_bounded),
+        cmocka_unit_test(rfc8489_6_3_1_an_authenticated_check_with_an_unknown_attribute_gets_420),
         cmocka_unit_test(a_driver_that_does_not_pull_costs_bounded_memory),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(memory_may_run_out_for_good),

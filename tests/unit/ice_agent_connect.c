@@ -314,7 +314,7 @@ static void a_wrong_password_leads_to_failed_and_never_before_the_patience_is_ov
     world_free(&w);
 }
 
-static void a_wrong_fragment_gets_no_answer(void **state)
+static void rfc8445_7_3_a_wrong_fragment_gets_no_answer(void **state)
 {
     world w;
     duet_ice_stats stats;
@@ -352,7 +352,7 @@ static bool answer_from_elsewhere(world *w, world_packet *p)
     return true;
 }
 
-static void a_response_from_another_address_fails_the_pair(void **state)
+static void rfc8445_7_2_5_2_1_a_response_from_another_address_fails_the_pair(void **state)
 {
     world w;
     duet_ice_pair_stats pair;
@@ -481,8 +481,8 @@ int main(void)
         cmocka_unit_test(early_checks_are_bounded),
         cmocka_unit_test(peer_reflexive_candidates_are_bounded),
         cmocka_unit_test(a_wrong_password_leads_to_failed_and_never_before_the_patience_is_over),
-        cmocka_unit_test(a_wrong_fragment_gets_no_answer),
-        cmocka_unit_test(a_response_from_another_address_fails_the_pair),
+        cmocka_unit_test(rfc8445_7_3_a_wrong_fragment_gets_no_answer),
+        cmocka_unit_test(rfc8445_7_2_5_2_1_a_response_from_another_address_fails_the_pair),
         cmocka_unit_test(candidates_that_cannot_be_used_are_counted),
         cmocka_unit_test(candidates_with_a_name_are_looked_up),
         cmocka_unit_test(a_closed_agent_asks_for_its_sockets_to_be_closed),

@@ -80,7 +80,7 @@ static void what_is_not_stun_is_left_to_others(void **state)
     assert_false(duet_stun_is_message(buf, len));
 }
 
-static void attributes_past_the_end_are_malformed(void **state)
+static void rfc8489_14_attributes_past_the_end_are_malformed(void **state)
 {
     uint8_t buf[64], *copy;
     duet_stun_message m;
@@ -102,7 +102,7 @@ static void attributes_past_the_end_are_malformed(void **state)
     }
 }
 
-static void short_error_codes_are_malformed(void **state)
+static void rfc8489_14_8_short_error_codes_are_malformed(void **state)
 {
     uint8_t buf[64], *copy;
     duet_stun_message m;
@@ -126,7 +126,7 @@ static void short_error_codes_are_malformed(void **state)
     }
 }
 
-static void values_of_every_wrong_length_are_refused(void **state)
+static void rfc8489_14_values_of_every_wrong_length_are_refused(void **state)
 {
     uint8_t buf[128], *copy, value[40] = {0, 1};
     duet_stun_message m;
@@ -157,7 +157,7 @@ static void values_of_every_wrong_length_are_refused(void **state)
     free(copy);
 }
 
-static void integrity_of_a_wrong_length_is_malformed(void **state)
+static void rfc8489_14_5_integrity_of_a_wrong_length_is_malformed(void **state)
 {
     uint8_t buf[128], *copy, value[40] = {0};
     duet_stun_message m;
@@ -226,10 +226,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_stun_is_left_to_others),
-        cmocka_unit_test(attributes_past_the_end_are_malformed),
-        cmocka_unit_test(short_error_codes_are_malformed),
-        cmocka_unit_test(values_of_every_wrong_length_are_refused),
-        cmocka_unit_test(integrity_of_a_wrong_length_is_malformed),
+        cmocka_unit_test(rfc8489_14_attributes_past_the_end_are_malformed),
+        cmocka_unit_test(rfc8489_14_8_short_error_codes_are_malformed),
+        cmocka_unit_test(rfc8489_14_values_of_every_wrong_length_are_refused),
+        cmocka_unit_test(rfc8489_14_5_integrity_of_a_wrong_length_is_malformed),
         cmocka_unit_test(a_message_of_nothing_but_attribute_headers_is_cheap),
         cmocka_unit_test(random_changes_never_run_out_of_bounds),
     };

@@ -212,7 +212,7 @@ static void truncated_integrity_of_sha256_is_accepted(void **state)
     }
 }
 
-static void attributes_after_the_integrity_are_ignored(void **state)
+static void rfc8489_14_5_attributes_after_the_integrity_are_ignored(void **state)
 {
     uint8_t buf[256];
     uint32_t v;
@@ -350,7 +350,7 @@ int main(void)
         cmocka_unit_test(every_attribute_survives_the_round_trip),
         cmocka_unit_test(every_class_and_method_survives_the_round_trip),
         cmocka_unit_test(truncated_integrity_of_sha256_is_accepted),
-        cmocka_unit_test(attributes_after_the_integrity_are_ignored),
+        cmocka_unit_test(rfc8489_14_5_attributes_after_the_integrity_are_ignored),
         cmocka_unit_test(the_first_of_repeated_attributes_counts),
         cmocka_unit_test(a_fingerprint_that_is_not_last_does_not_count),
         cmocka_unit_test(unknown_required_attributes_are_listed_once),

@@ -882,7 +882,7 @@ static void responses_with_wrong_integrity_are_ignored_on_udp_and_end_a_stream(v
     }
 }
 
-static void strangers_and_unknown_transactions_are_not_heard(void **state)
+static void rfc8489_6_3_3_strangers_and_unknown_transactions_are_not_heard(void **state)
 {
     bench b;
     uint8_t out[256], id[12] = {9};
@@ -1067,7 +1067,7 @@ int main(void)
         cmocka_unit_test(a_channel_is_renewed_while_it_is_used_and_let_go_otherwise),
         cmocka_unit_test(a_refused_channel_leaves_indications),
         cmocka_unit_test(responses_with_wrong_integrity_are_ignored_on_udp_and_end_a_stream),
-        cmocka_unit_test(strangers_and_unknown_transactions_are_not_heard),
+        cmocka_unit_test(rfc8489_6_3_3_strangers_and_unknown_transactions_are_not_heard),
         cmocka_unit_test(an_error_code_that_is_too_short_counts_as_400),
         cmocka_unit_test(an_allocation_without_an_address_or_with_a_bad_one_fails),
         cmocka_unit_test(an_overlong_nonce_is_refused),
