@@ -20,6 +20,7 @@ typedef struct script {
     uint8_t last_id[DUET_STUN_TRANSACTION_LEN]; /* of the latest request that came out */
     duet_path last_path;
     unsigned generation;
+    uint32_t listener, accepted;
 } script;
 
 static void require(bool holds)
@@ -55,7 +56,9 @@ static void serve(script *s)
             answer.interfaces = interfaces;
             answer.interface_count = 2;
         }
-        if (request.kind == DUET_REQUEST_OPEN) {
+        if (request.kind == DUET_REQUEST_LISTEN)
+            s->listener = request.id;
+        if (request.kind == DUET_REQUEST_OPEN || request.kind == DUET_REQUEST_LISTEN) {
             answer.local = request.bind;
             answer.local.port = (uint16_t)(50000 + request.id);
         }
@@ -75,6 +78,11 @@ static void pull(script *s)
     duet_stun_message m;
 
     while (duet_ice_agent_output(s->agent, &out, s->now)) {
+        s->last_path = out.path;
+        if (out.path.protocol == DUET_TCP && out.len > 2 && (size_t)(out.data[0] << 8 | out.data[1]) == out.len - 2) {
+            out.data += 2; /* RFC 4571 */
+            out.len -= 2;
+        }
         require(duet_stun_parse(&m, out.data, out.len) == DUET_OK);
         require(duet_stun_verify_fingerprint(&m) == DUET_OK);
         if (m.message_class != DUET_STUN_REQUEST)
@@ -101,7 +109,14 @@ static void feed(script *s, const duet_path *path, uint8_t *data, size_t len)
 {
     duet_datagram in = {.path = *path, .data = data, .len = len, .time = s->now};
 
-    (void)duet_ice_agent_input(s->agent, &in, s->now);
+    duet_datagram frame;
+
+    if (path->protocol == DUET_UDP) {
+        (void)duet_ice_agent_input(s->agent, &in, s->now);
+        return;
+    }
+    while (duet_ice_agent_next(s->agent, &in, &frame, s->now))
+        (void)duet_ice_agent_input(s->agent, &frame, s->now);
 }
 
 static void raw_datagram(script *s)
@@ -117,10 +132,23 @@ static void raw_datagram(script *s)
     free(copy);
 }
 
+/* Somebody connects to the latest listener. */
+static void connection(script *s)
+{
+    duet_answer answer = {.kind = DUET_ANSWER_ACCEPTED, .id = s->listener};
+
+    answer.accepted = DUET_SOCKET_ACCEPTED + s->accepted++ % 40;
+    (void)duet_address_parse(&answer.local, "10.0.0.1", 50001);
+    (void)duet_address_parse(&answer.remote, "10.0.0.2", (uint16_t)(2000 + s->accepted));
+    (void)duet_ice_agent_answer(s->agent, &answer, s->now);
+    s->last_path =
+        (duet_path){.socket = answer.accepted, .protocol = DUET_TCP, .local = answer.local, .remote = answer.remote};
+}
+
 /* A message whose integrity is right and whose attributes are the script's. */
 static void authenticated(script *s, duet_stun_class message_class)
 {
-    uint8_t buf[1024], id[DUET_STUN_TRANSACTION_LEN] = {0};
+    uint8_t buf[1026], id[DUET_STUN_TRANSACTION_LEN] = {0};
     char username[DUET_UFRAG_MAX + 8];
     const duet_ice_credentials *c = duet_ice_agent_local_credentials(s->agent);
     bool request = message_class == DUET_STUN_REQUEST;
@@ -129,7 +157,7 @@ static void authenticated(script *s, duet_stun_class message_class)
 
     id[0] = flags;
     duet_stun_builder b =
-        duet_stun_begin(buf, sizeof(buf), message_class, DUET_STUN_BINDING, request ? id : s->last_id);
+        duet_stun_begin(buf, sizeof(buf) - 2, message_class, DUET_STUN_BINDING, request ? id : s->last_id);
     if (request) {
         snprintf(username, sizeof(username), "%s:r", c->ufrag);
         duet_stun_add_text(&b, DUET_STUN_USERNAME, username);
@@ -155,8 +183,16 @@ static void authenticated(script *s, duet_stun_class message_class)
     if (flags & 0x80)
         path.remote.port++;
     size_t len;
-    if (duet_stun_end(&b, &len) == DUET_OK)
+    if (duet_stun_end(&b, &len) != DUET_OK)
+        return;
+    if (path.protocol == DUET_UDP) {
         feed(s, &path, buf, len);
+        return;
+    }
+    memmove(buf + 2, buf, len); /* a piece of a stream, as RFC 4571 has it */
+    buf[0] = (uint8_t)(len >> 8);
+    buf[1] = (uint8_t)len;
+    feed(s, &path, buf, len + 2);
 }
 
 static void signal_candidate(script *s)
@@ -166,6 +202,10 @@ static void signal_candidate(script *s)
 
     c.priority = duet_read_u16(&s->r);
     (void)duet_address_parse(&c.address, which & 1 ? "10.0.0.2" : "2001:db8::2", (uint16_t)(1000 + (which >> 1 & 31)));
+    if ((which & 0x30) == 0x30) {
+        c.protocol = DUET_TCP;
+        c.tcp_type = DUET_TCPTYPE_PASSIVE;
+    }
     if (which & 0x40) {
         c.address.family = DUET_AF_NONE;
         snprintf(c.name, sizeof(c.name), "%s", which & 0x80 ? "x.local" : "peer.example.org");
@@ -203,7 +243,7 @@ static void step(script *s)
     duet_path path;
     duet_datagram out = {0};
 
-    switch (duet_read_u8(&s->r) % 12) {
+    switch (duet_read_u8(&s->r) % 13) {
     case 0:
         raw_datagram(s);
         break;
@@ -227,6 +267,9 @@ static void step(script *s)
         break;
     case 9:
         signal_credentials(s);
+        break;
+    case 12:
+        connection(s);
         break;
     case 10:
         path = some_path(s);
@@ -263,8 +306,9 @@ static void check_bounds(const duet_ice_agent *agent)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const urls[] = {"stun:stun.example.org"};
-    static const duet_ice_server server = {.urls = urls, .url_count = 1};
+    static const char *const urls[] = {"stun:stun.example.org", "turn:turn.example.org",
+                                       "turn:turn.example.org?transport=tcp", "stuns:stun.example.org"};
+    static const duet_ice_server server = {.urls = urls, .url_count = 4, .username = "u", .credential = "p"};
     static const duet_ice_server *const servers[] = {&server};
     script s = {.r = duet_reader_init(data, size), .now = DUET_SECONDS(1), .seed = 1};
     duet_env env = DUET_ENV_INIT;
@@ -281,6 +325,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         config.servers = servers;
         config.server_count = 1;
     }
+    config.tcp = (flags & 32) != 0;
+    config.mdns = (flags & 64) != 0;
+    config.policy = flags & 128 ? DUET_ICE_RELAY : DUET_ICE_ALL;
     require(duet_ice_agent_create(&s.agent, &config) == DUET_OK);
     require(duet_ice_agent_gather(s.agent, s.now) == DUET_OK);
     serve(&s);
