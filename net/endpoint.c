@@ -208,6 +208,9 @@ void duet_net_detach(duet_net *net, void *object)
     if (ep->dead)
         return;
     net_endpoint_forget(ep);
-    if (!net->in_turn && !ep->dirty)
+    if (net->in_turn)
+        return;
+    if (!ep->dirty)
         net_empty_graves(net);
+    net_arm_fd(net); /* streams may linger */
 }

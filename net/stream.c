@@ -1,52 +1,20 @@
 /* TCP and TLS connections: those that endpoints open, and those that their listeners accept. The bytes that arrive are
- * handed on as they come; what is sent waits in a bounded buffer, each piece whole or not at all.
+ * handed on as they come; what is sent is in stream_send.c.
  *
  * A stream that is closed may still send what waits, and then ends as RFC 9293 section 3.6 wants it: its side is shut, and
  * what the peer says until it closes too is read and dropped, because closing with unread bytes would be a reset and could
  * cost the peer our last words. Both are bounded in time, and the number of such streams is bounded. */
-#include "net/internal.h"
+#include "net/stream.h"
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define READ_ROUNDS      4
-#define READ_SIZE        (NET_BUFFER_SIZE / 2) /* with TLS the other half is for the plain text */
-#define LINGER           DUET_SECONDS(3)
-#define LINGERING_MAX    256
-#define PENDING_KEPT_MAX 4096 /* a larger buffer is given back when it is empty */
-
-typedef enum stream_state {
-    STREAM_CONNECTING = 0,
-    STREAM_HANDSHAKE,
-    STREAM_OPEN,
-    STREAM_PEER_ENDED, /* in order: what is written still goes out */
-    STREAM_ENDED,      /* there is no descriptor any more; the endpoint has been told and will close */
-    STREAM_LINGERING,  /* the endpoint has closed it */
-} stream_state;
-
-typedef struct net_stream net_stream;
-
-typedef struct stream_alarm {
-    net_alarm alarm; /* first */
-    net_stream *stream;
-} stream_alarm;
-
-struct net_stream {
-    net_socket socket; /* first */
-    stream_alarm alarm;
-    duet_net *net;
-    stream_state state;
-    duet_protocol protocol;
-    duet_address remote;
-    net_socket *listener; /* of an accepted one, until its handshake is done */
-    net_trust *trust;
-    duet_tls *tls;
-    uint8_t *pending; /* what the kernel did not take yet */
-    size_t pending_start, pending_len, pending_size;
-    bool is_shut; /* lingering: our side has been closed */
-};
+#define READ_ROUNDS   4
+#define READ_SIZE     (NET_BUFFER_SIZE / 2) /* with TLS the other half is for the plain text */
+#define LINGER        DUET_SECONDS(3)
+#define LINGERING_MAX 256
 
 static net_stream *stream_of(net_socket *s)
 {
@@ -56,16 +24,6 @@ static net_stream *stream_of(net_socket *s)
 static void set_timeout(net_stream *s, duet_time delay)
 {
     duet_timers_set(&s->net->timers, &s->alarm.alarm.timer, duet_net_now(s->net) + delay);
-}
-
-/* Told of what epoll should wait for: bytes, unless the peer has ended, and room when something waits. */
-static void set_interest(net_stream *s)
-{
-    bool reads = s->state != STREAM_PEER_ENDED && s->state != STREAM_CONNECTING;
-    bool writes = s->pending_len > 0 || s->state == STREAM_CONNECTING;
-
-    s->socket.waits_for_write = writes;
-    net_source_change(s->net, &s->socket.source, (reads ? (uint32_t)EPOLLIN : 0) | (writes ? (uint32_t)EPOLLOUT : 0));
 }
 
 /* ---- its end ---- */
@@ -126,185 +84,11 @@ static void tell_end(net_stream *s, int error)
 }
 
 /* The stream broke. Its id stays until the endpoint closes it. */
-static void break_off(net_stream *s)
+void net_stream_break_off(net_stream *s)
 {
     close_descriptor(s);
     s->state = STREAM_ENDED;
     s->pending_len = 0;
-}
-
-/* ---- sending ---- */
-
-/* @return room for `len` more bytes behind what waits, or NULL */
-static uint8_t *pending_room(net_stream *s, size_t len)
-{
-    if (s->pending_start + s->pending_len + len > s->pending_size && s->pending_start > 0) {
-        memmove(s->pending, s->pending + s->pending_start, s->pending_len);
-        s->pending_start = 0;
-    }
-    if (s->pending_len + len > s->pending_size) {
-        size_t size = s->pending_size ? s->pending_size * 2 : PENDING_KEPT_MAX;
-        while (size < s->pending_len + len)
-            size *= 2;
-        uint8_t *grown = duet_realloc(&s->net->env, s->pending, size);
-        if (!grown)
-            return NULL;
-        s->pending = grown;
-        s->pending_size = size;
-    }
-    return s->pending + s->pending_start + s->pending_len;
-}
-
-static int keep_pending(net_stream *s, const uint8_t *data, size_t len)
-{
-    uint8_t *room = len ? pending_room(s, len) : NULL;
-
-    if (len == 0)
-        return 0;
-    if (!room)
-        return ENOMEM;
-    memcpy(room, data, len);
-    s->pending_len += len;
-    return 0;
-}
-
-static void drop_sent(net_stream *s, size_t len)
-{
-    s->pending_start += len;
-    s->pending_len -= len;
-    if (s->pending_len > 0)
-        return;
-    s->pending_start = 0;
-    if (s->pending_size <= PENDING_KEPT_MAX)
-        return;
-    duet_free(&s->net->env, s->pending);
-    s->pending = NULL;
-    s->pending_size = 0;
-}
-
-/* @return bytes that the kernel took, or -1 with errno; a full socket takes 0 */
-static ssize_t write_out(net_stream *s, const struct iovec *iov, size_t count)
-{
-    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = count};
-    ssize_t n = sendmsg(s->socket.source.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-    s->net->stats.send_calls++;
-    if (n < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == EINTR)) {
-        s->net->stats.send_blocked++;
-        return 0;
-    }
-    if (n > 0)
-        s->net->stats.bytes_out += (size_t)n;
-    return n;
-}
-
-/* Pulls ciphertext while the kernel takes it. What TLS holds is bounded by DUET_TLS_PENDING_MAX. @return 0 or an errno */
-static int push_ciphertext(net_stream *s)
-{
-    uint8_t chunk[16384];
-
-    while (s->pending_len == 0) {
-        size_t len = duet_tls_output(s->tls, chunk, sizeof(chunk));
-        if (len == 0)
-            return 0;
-        struct iovec iov = {chunk, len};
-        ssize_t n = write_out(s, &iov, 1);
-        int error = n < 0 ? errno : keep_pending(s, chunk + n, len - (size_t)n);
-        if (error)
-            return error;
-    }
-    return 0;
-}
-
-/* Sends what waits, as far as the kernel takes it. @return 0 or an errno */
-static int push_pending(net_stream *s)
-{
-    if (s->pending_len > 0) {
-        struct iovec iov = {s->pending + s->pending_start, s->pending_len};
-        ssize_t n = write_out(s, &iov, 1);
-        if (n < 0)
-            return errno;
-        drop_sent(s, (size_t)n);
-    }
-    int error = s->tls ? push_ciphertext(s) : 0;
-    if (!error && s->socket.waits_for_write != (s->pending_len > 0))
-        set_interest(s);
-    return error;
-}
-
-/* TLS: each piece is encrypted and waits in the TLS object when the kernel is slow. */
-static int send_tls(net_stream *s, const struct iovec *pieces, size_t count)
-{
-    size_t dropped = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        int err = duet_tls_write(s->tls, pieces[i].iov_base, pieces[i].iov_len);
-        if (err == DUET_ERR_AGAIN) {
-            int error = push_pending(s);
-            if (error)
-                return error;
-            err = duet_tls_write(s->tls, pieces[i].iov_base, pieces[i].iov_len);
-        }
-        if (err == DUET_ERR_CRYPTO)
-            return EPROTO;
-        dropped += err != DUET_OK;
-    }
-    int error = push_pending(s);
-    s->net->stats.send_dropped += dropped;
-    s->net->stats.datagrams_out += count - dropped;
-    return error ? error : dropped ? EAGAIN : 0;
-}
-
-/* What the kernel did not take of the pieces waits: the rest of a piece that is half sent in any case, further ones while
- * there is room. */
-static int keep_rest(net_stream *s, const struct iovec *pieces, size_t count, size_t sent)
-{
-    size_t dropped = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        size_t len = pieces[i].iov_len;
-        if (sent >= len) {
-            sent -= len;
-            continue;
-        }
-        if (sent == 0 && s->pending_len + len > DUET_STREAM_PENDING_MAX) {
-            dropped++;
-            continue;
-        }
-        if (keep_pending(s, (const uint8_t *)pieces[i].iov_base + sent, len - sent) != 0) {
-            if (sent > 0)
-                return ENOMEM; /* half a frame went out: nothing can follow it */
-            dropped++;
-        }
-        sent = 0;
-    }
-    s->net->stats.send_dropped += dropped;
-    s->net->stats.datagrams_out += count - dropped;
-    return dropped ? EAGAIN : 0;
-}
-
-static int send_plain(net_stream *s, const struct iovec *pieces, size_t count)
-{
-    ssize_t sent = s->pending_len == 0 ? write_out(s, pieces, count) : 0;
-
-    if (sent < 0)
-        return errno;
-    int error = keep_rest(s, pieces, count, (size_t)sent);
-    if (s->socket.waits_for_write != (s->pending_len > 0))
-        set_interest(s);
-    return error;
-}
-
-int net_stream_send(net_socket *socket, const struct iovec *pieces, size_t count)
-{
-    net_stream *s = stream_of(socket);
-
-    if (s->state != STREAM_OPEN && s->state != STREAM_PEER_ENDED)
-        return 0; /* not open yet, or told already: nobody will read it */
-    int error = s->tls ? send_tls(s, pieces, count) : send_plain(s, pieces, count);
-    if (error && error != EAGAIN)
-        break_off(s);
-    return error;
 }
 
 /* ---- receiving ---- */
@@ -327,13 +111,13 @@ static bool deliver(net_stream *s, uint8_t *data, size_t len)
 static void peer_ended(net_stream *s)
 {
     s->state = STREAM_PEER_ENDED;
-    set_interest(s);
+    net_stream_set_interest(s);
     tell_end(s, 0);
 }
 
 static void broke(net_stream *s, int error)
 {
-    break_off(s);
+    net_stream_break_off(s);
     tell_end(s, error);
 }
 
@@ -395,7 +179,7 @@ static void receive(net_stream *s)
             (void)duet_tls_input(s->tls, buffer, (size_t)n); /* its state tells */
             if (!deliver_plaintext(s, buffer + READ_SIZE, READ_SIZE))
                 return;
-            int error = push_pending(s); /* key updates and the like */
+            int error = net_stream_push(s); /* key updates and the like */
             if (error) {
                 broke(s, error);
                 return;
@@ -433,7 +217,7 @@ static void fail(net_stream *s, int err, const char *reason)
 /* The peer of a handshake that failed may learn why. */
 static void fail_handshake(net_stream *s, int err)
 {
-    (void)push_pending(s);
+    (void)net_stream_push(s);
     fail(s, err == DUET_ERR_AUTH ? DUET_ERR_AUTH : DUET_ERR_CRYPTO, duet_tls_reason(s->tls));
 }
 
@@ -458,7 +242,7 @@ static bool opened(net_stream *s)
     s->state = STREAM_OPEN;
     s->net->stats.streams_opened++;
     duet_timers_cancel(&s->net->timers, &s->alarm.alarm.timer);
-    set_interest(s);
+    net_stream_set_interest(s);
     if (!s->listener) {
         duet_answer answer = {.kind = DUET_REQUEST_OPEN, .id = s->socket.id, .local = s->socket.local};
         net_endpoint_answer(ep, &answer);
@@ -492,7 +276,7 @@ static void shake_hands(net_stream *s)
         fail_handshake(s, err);
         return;
     }
-    if (push_pending(s) != 0) {
+    if (net_stream_push(s) != 0) {
         fail(s, DUET_ERR_IO, strerror(errno));
         return;
     }
@@ -516,12 +300,12 @@ static void connected(net_stream *s)
         return;
     }
     s->state = STREAM_HANDSHAKE;
-    error = push_pending(s);
+    error = net_stream_push(s);
     if (error) {
         fail(s, DUET_ERR_IO, strerror(error));
         return;
     }
-    set_interest(s);
+    net_stream_set_interest(s);
 }
 
 /* ---- lingering ---- */
@@ -530,7 +314,7 @@ static void linger_on(net_stream *s)
 {
     uint8_t *buffer = net_receive_buffer(s->net);
 
-    if (push_pending(s) != 0) {
+    if (net_stream_push(s) != 0) {
         net_stream_abort(&s->socket);
         return;
     }
@@ -576,7 +360,7 @@ void net_stream_close(net_socket *socket)
     net->lingering_count++;
     s->state = STREAM_LINGERING;
     set_timeout(s, LINGER);
-    set_interest(s);
+    net_stream_set_interest(s);
     linger_on(s);
 }
 
@@ -584,7 +368,7 @@ void net_stream_close(net_socket *socket)
 
 static void writable(net_stream *s)
 {
-    int error = push_pending(s);
+    int error = net_stream_push(s);
 
     if (!error)
         return;
@@ -615,7 +399,7 @@ static void stream_ready(net_source *source, uint32_t events)
     else if (s->state == STREAM_OPEN)
         receive(s);
     else if (events & (EPOLLERR | EPOLLHUP))
-        break_off(s); /* after the peer's orderly end: the endpoint knows that already */
+        net_stream_break_off(s); /* after the peer's orderly end: the endpoint knows that already */
 }
 
 static void timed_out(net_alarm *alarm)

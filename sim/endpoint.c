@@ -91,15 +91,23 @@ typedef struct sim_news {
     duet_sim_host *host;
 } sim_news;
 
+/* The list is searched anew after each answer, which may detach anybody. */
 static void tell_watchers(duet_sim *sim, sim_alarm *alarm)
 {
     duet_sim_host *host = ((sim_news *)alarm)->host;
 
     duet_free(&sim->env, alarm);
     host->news_is_due = false;
-    for (sim_endpoint *ep = sim->endpoints; ep; ep = ep->next) {
-        if (ep->host == host && ep->watches && !ep->dead)
-            answer_interfaces(ep, ep->watch_id);
+    for (sim_endpoint *ep = sim->endpoints; ep; ep = ep->next)
+        ep->is_to_be_told = ep->host == host && ep->watches;
+    for (sim_endpoint *ep = sim->endpoints; ep;) {
+        if (!ep->is_to_be_told) {
+            ep = ep->next;
+            continue;
+        }
+        ep->is_to_be_told = false;
+        answer_interfaces(ep, ep->watch_id);
+        ep = sim->endpoints;
     }
 }
 

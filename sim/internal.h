@@ -79,6 +79,7 @@ struct sim_endpoint {
     uint32_t next_accepted;
     bool watches; /* wants to know when the interfaces change */
     uint32_t watch_id;
+    bool is_to_be_told;
     bool dirty, dead;
 };
 
