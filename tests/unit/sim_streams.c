@@ -375,6 +375,68 @@ static void ten_thousand_sockets_are_found_as_fast_as_one(void **state)
     end(&s);
 }
 
+/* A NAT, a listener behind nobody and a client behind the NAT, as far as memory allows. */
+static int without_memory(const duet_env *env, void *arg)
+{
+    static uint8_t data[5000];
+    probe *server = calloc(1, sizeof(probe)), *client = calloc(1, sizeof(probe));
+    duet_sim_host *hosts[2] = {NULL, NULL};
+    duet_sim_nat_config nat_config;
+    duet_sim_nat *nat = NULL;
+    duet_sim_config config;
+    duet_sim *sim;
+
+    (void)arg;
+    duet_sim_config_init(&config);
+    config.env = env;
+    int err = duet_sim_create(&sim, &config);
+    if (err != DUET_OK)
+        goto out;
+    duet_sim_nat_config_init(&nat_config);
+    nat_config.address = "198.51.100.1";
+    err = duet_sim_nat_create(&nat, sim, NULL, &nat_config);
+    if (err == DUET_OK)
+        err = duet_sim_host_create(&hosts[0], sim, "server");
+    if (err == DUET_OK)
+        err = duet_sim_host_create(&hosts[1], sim, "client");
+    if (err == DUET_OK)
+        err = duet_sim_host_add_address(hosts[0], "192.0.2.1", NULL, NULL);
+    if (err == DUET_OK)
+        err = duet_sim_host_add_address_behind(hosts[1], nat, "10.0.0.2", NULL, NULL);
+    if (err == DUET_OK)
+        err = duet_sim_attach(hosts[0], &probe_ops, server);
+    if (err == DUET_OK)
+        err = duet_sim_attach(hosts[1], &probe_ops, client);
+    if (err == DUET_OK) {
+        duet_path path = {1, DUET_TCP, probe_address("10.0.0.2", 0), probe_address("192.0.2.1", 443)};
+        probe_ask(server,
+                  (duet_request){.kind = DUET_REQUEST_LISTEN, .id = 7, .protocol = DUET_TCP, .bind = path.remote});
+        probe_ask(server,
+                  (duet_request){.kind = DUET_REQUEST_PUBLISH, .id = 8, .name = "x.local", .bind = path.remote});
+        probe_ask(
+            client,
+            (duet_request){
+                .kind = DUET_REQUEST_OPEN, .id = 1, .protocol = DUET_TCP, .bind = path.local, .remote = path.remote});
+        probe_ask(client, (duet_request){.kind = DUET_REQUEST_OPEN, .id = 2, .bind = path.local});
+        sim_run_for(sim, DUET_SECONDS(12));
+        probe_send(client, &path, data, sizeof(data));
+        sim_run_for(sim, DUET_SECONDS(40));
+        probe_ask(client, (duet_request){.kind = DUET_REQUEST_CLOSE, .id = 1});
+        sim_run_for(sim, DUET_SECONDS(1));
+    }
+    duet_sim_destroy(sim);
+out:
+    free(server);
+    free(client);
+    return err;
+}
+
+static void a_world_without_memory_leaks_nothing(void **state)
+{
+    (void)state;
+    test_fail_each_allocation("sim", without_memory, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +453,7 @@ int main(void)
         cmocka_unit_test(who_watches_hears_of_changed_interfaces),
         cmocka_unit_test(a_shared_port_is_spread_by_peer),
         cmocka_unit_test(ten_thousand_sockets_are_found_as_fast_as_one),
+        cmocka_unit_test(a_world_without_memory_leaks_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
