@@ -26,6 +26,17 @@ const ndc = (...args) => run(process.execPath, ['--expose-gc', join(here, 'ndc_p
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 const say = (text) => process.stderr.write(`bench: ${text}\n`);
 
+// The tables of docs/nat.md as rows of cells, by heading: round trips until two peers behind these NATs are connected.
+function natTables(lines) {
+  const tables = {};
+  let rows = null;
+  for (const line of lines) {
+    if (line.startsWith('## ')) tables[line.slice(3)] = rows = [];
+    else if (rows && line.startsWith('|') && !line.startsWith('| ---')) rows.push(line.split('|').slice(1, -1).map((cell) => cell.replaceAll('*', '').trim()));
+  }
+  return tables;
+}
+
 // Alternating, so that what else the machine does falls on both.
 function alternate(size) {
   const args = ['--size', String(size), '--seconds', values.seconds, '--connections', '1', '--ping-seconds', '0'];
@@ -70,6 +81,8 @@ const turn = await turnBench(build, { seconds: Number(values.seconds), rounds, s
 
 say('parsers and allocations');
 const parse = run(join(build, 'bench/bench_parse'), [join(here, '../tests/data/sdp/chromium-offer-av-data.sdp')]);
+const iceScale = run(join(build, 'bench/bench_ice_scale'), []);
+const nat = execFileSync(join(build, 'bench/bench_nat'), ['--markdown'], { encoding: 'utf8' }).split('\n');
 const allocations = [1200, 65535].map((size) => run(join(build, 'bench/bench_allocations'), [String(size)]));
 const size = (path) => { try { return statSync(path).size; } catch { return null; } };
 
@@ -86,7 +99,7 @@ const results = {
   latency: { duet: rtt(duetPing), libdatachannel: rtt(ndcPing) },
   setup: { duet: setup(duetMany), duet_fresh_certificates: setup(duetFresh), libdatachannel: setup(ndcMany) },
   memory: { duet_64_streams_kib: duet64.kib_per_connection, duet_1024_streams_kib: kib(duetMany), libdatachannel_kib: kib(ndcMany) },
-  parse, allocations, turn,
+  parse, allocations, turn, ice_scale: iceScale, nat: natTables(nat),
   sizes: { tool: size(tool), tool_stripped: size(`${tool}.stripped`), library_static: size(join(build, 'lib/libduet.a')) },
 };
 
@@ -118,6 +131,13 @@ line('bare datagrams here p50 / p99, us', pair(state.udp_rtt_us), '');
 line('the machine stood still', `${state.stalls_per_s} times/s, ${state.stalled_percent} %`, `once ${state.worst_stall_ms} ms`);
 line('STUN parse / with integrity, per s', `${parse.stun_parse_per_s} / ${parse.stun_verify_per_s}`, '');
 line('SDP parse, per s (MB/s)', `${parse.sdp_parse_per_s} (${parse.sdp_mb_per_s})`, '');
+for (const i of iceScale)
+  line(`${i.pairs} candidate pairs, the last one works`, `${i.cpu_us_per_packet} us/packet`, `${i.packets} packets, ${i.round_trips} round trips`);
+const turnTableName = 'With a STUN and TURN server';
+const cells = results.nat[turnTableName].slice(1).flatMap((row) => row.slice(1));
+const trips = (wanted) => cells.filter((c) => c.startsWith('relay') === wanted && c !== '–').map((c) => Number(c.replace('relay ', '')));
+for (const [name, list] of [['direct', trips(false)], ['relayed', trips(true)]])
+  line(`${list.length} of ${cells.length} pairs of NAT classes: ${name}`, `${Math.min(...list)} to ${Math.max(...list)}`, 'round trips (docs/nat.md)');
 for (const a of allocations)
   line(`allocations, ${a.messages} messages of ${a.size}`, `${a.duet_allocations} own`, `${a.dependency_mallocs_per_packet} mallocs/packet of others`);
 line('tool / static library, KiB', `${Math.round(results.sizes.tool_stripped / 1024)} / ${Math.round(results.sizes.library_static / 1024)}`, '');
