@@ -179,8 +179,9 @@ static bool is_usable(const duet_ice_agent *a, const duet_candidate *c)
 
     if (c->component != ICE_COMPONENT)
         return false; /* Firefox sends component 2 in spite of rtcp-mux */
-    /* Active ones come by themselves, simultaneous-open ones need the same on this side. */
-    if (c->protocol != DUET_UDP && (!a->config.tcp || c->tcp_type != DUET_TCPTYPE_PASSIVE))
+    /* Active ones come by themselves. */
+    if (c->protocol != DUET_UDP &&
+        (!a->config.tcp || (c->tcp_type != DUET_TCPTYPE_PASSIVE && c->tcp_type != DUET_TCPTYPE_SO)))
         return false;
     if (!is_of_generation(a, c->ufrag))
         return false;
@@ -216,7 +217,7 @@ static bool has_name(const duet_ice_agent *a, const duet_candidate *candidate)
     for (size_t i = 0; i < a->remotes.count; i++) {
         const ice_remote *remote = *(ice_remote **)duet_array_at(&a->remotes, i);
         if (remote->name && strcmp(remote->name, candidate->name) == 0 &&
-            (remote->tcp_type != DUET_TCPTYPE_NONE) == (candidate->protocol != DUET_UDP) &&
+            remote->tcp_type == (candidate->protocol == DUET_UDP ? DUET_TCPTYPE_NONE : (uint8_t)candidate->tcp_type) &&
             remote->related.port == candidate->related.port && remote->address.port == candidate->address.port)
             return true;
     }
@@ -248,14 +249,30 @@ static ice_remote *remote_new(duet_ice_agent *a, const duet_candidate *candidate
     return remote;
 }
 
+/* The same candidate as one that is known, perhaps as a peer-reflexive one. Passive and simultaneous-open ones may share an
+ * address. */
+static ice_remote *find_signalled(const duet_ice_agent *a, const duet_candidate *candidate)
+{
+    bool is_tcp = candidate->protocol != DUET_UDP;
+
+    if (candidate->name[0])
+        return NULL;
+    for (size_t i = 0; i < a->remotes.count; i++) {
+        ice_remote *remote = *(ice_remote **)duet_array_at(&a->remotes, i);
+        if (duet_ice_same_address(&remote->address, &candidate->address) &&
+            remote->tcp_type == (is_tcp ? (uint8_t)candidate->tcp_type : DUET_TCPTYPE_NONE))
+            return remote;
+    }
+    return NULL;
+}
+
 int duet_ice_remote_add(duet_ice_agent *a, const duet_candidate *candidate, duet_time now)
 {
     if (!is_usable(a, candidate)) {
         a->stats.candidates_ignored++;
         return DUET_OK;
     }
-    ice_remote *known =
-        candidate->name[0] ? NULL : duet_ice_remote_find(a, &candidate->address, candidate->protocol != DUET_UDP);
+    ice_remote *known = find_signalled(a, candidate);
     if (known && known->type == DUET_CANDIDATE_PRFLX && candidate->type != DUET_CANDIDATE_PRFLX) {
         replace_reflexive(a, known, candidate);
         return DUET_OK;

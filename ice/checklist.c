@@ -205,17 +205,22 @@ static bool only_loopback(const duet_ice_agent *a, uint8_t family)
     return true;
 }
 
+/* The table of RFC 6544 section 6.2, without passive local ones: these wait for the peer to connect. */
+static bool tcp_types_match(duet_tcp_type local, duet_tcp_type remote)
+{
+    if (local == DUET_TCPTYPE_ACTIVE)
+        return remote == DUET_TCPTYPE_PASSIVE;
+    return local != DUET_TCPTYPE_PASSIVE && local == remote;
+}
+
 bool duet_ice_can_pair(const duet_ice_agent *a, const ice_local *local, const ice_remote *remote)
 {
     /* Reflexive candidates are replaced by their base, and that pair exists already (RFC 8445, 6.1.2.4). */
     bool is_relay = local->type == DUET_CANDIDATE_RELAY;
     if (!is_relay && (local->type != DUET_CANDIDATE_HOST || a->config.policy == DUET_ICE_RELAY))
         return false;
-    /* "active pairs with passive" RFC 6544 section 6.2; what is passive here waits for the peer to connect. */
-    if (local->tcp_type != DUET_TCPTYPE_NONE || remote->tcp_type != DUET_TCPTYPE_NONE) {
-        if (local->tcp_type != DUET_TCPTYPE_ACTIVE || remote->tcp_type != DUET_TCPTYPE_PASSIVE)
-            return false;
-    }
+    if (!tcp_types_match((duet_tcp_type)local->tcp_type, (duet_tcp_type)remote->tcp_type))
+        return false;
     const duet_address *base = &local->socket->local;
     if (base->family != remote->address.family)
         return false;

@@ -147,6 +147,8 @@ static void request_open(const duet_ice_agent *a, ice_socket *socket, duet_reque
     out->protocol = socket->protocol;
     out->bind = socket->bind;
     socket->state = ICE_SOCKET_OPENING;
+    /* Simultaneous-open candidates connect from the port of their listener, RFC 6544 section 5.1. */
+    out->share_port = socket->kind == ICE_SOCKET_LISTENER || (socket->kind == ICE_SOCKET_TCP && socket->bind.port);
     if (socket->kind == ICE_SOCKET_HOST || socket->kind == ICE_SOCKET_LISTENER) {
         out->port_min = a->config.port_min;
         out->port_max = a->config.port_max;

@@ -1,4 +1,5 @@
-/* ICE-TCP: passive candidates that listen, active ones that connect, and the connections of pairs.
+/* ICE-TCP: passive candidates that listen, active ones that connect, simultaneous-open ones that do so at the same time as the
+ * peer, from the port of the listener; and the connections of pairs.
  *
  * RFC 6544. A pair has a connection of its own; frames on it are those of RFC 4571. An active candidate pairs with a passive one
  * and opens its connection when the pair is formed (section 6.2); a passive one has no pairs until a connection comes in and
@@ -15,6 +16,7 @@
 
 #define DIRECTION_ACTIVE  6 /* direction-pref of host candidates, RFC 6544 section 4.2 */
 #define DIRECTION_PASSIVE 4
+#define DIRECTION_SO      2
 
 #define ACCEPTED_MAX 32 /* connections that came in; the oldest one without a pair makes room for another */
 #define CONNECT_MAX  32 /* connections of our own at a time */
@@ -28,7 +30,9 @@ static ice_socket *socket_at(const duet_ice_agent *a, size_t index)
 /* "local preference = (2^13) * direction-pref + other-pref" RFC 6544 section 4.2 */
 static uint32_t priority(const ice_socket *host, unsigned type_preference, duet_tcp_type type)
 {
-    unsigned direction = type == DUET_TCPTYPE_ACTIVE ? DIRECTION_ACTIVE : DIRECTION_PASSIVE;
+    unsigned direction = type == DUET_TCPTYPE_ACTIVE    ? DIRECTION_ACTIVE
+                         : type == DUET_TCPTYPE_PASSIVE ? DIRECTION_PASSIVE
+                                                        : DIRECTION_SO;
 
     return duet_ice_priority(type_preference, (uint16_t)(direction << 13 | host->local_preference >> 3));
 }
@@ -91,8 +95,12 @@ int duet_ice_tcp_add(duet_ice_agent *a, ice_socket *host, duet_time now)
     int err = a->config.lite ? DUET_OK : add_local(a, host, DUET_TCPTYPE_ACTIVE, DISCARD_PORT, now);
     if (err)
         return err;
-    if (listener && listener->state == ICE_SOCKET_OPEN)
-        return add_local(a, host, DUET_TCPTYPE_PASSIVE, listener->local.port, now);
+    if (listener && listener->state == ICE_SOCKET_OPEN) {
+        err = add_local(a, host, DUET_TCPTYPE_PASSIVE, listener->local.port, now);
+        if (!err && !a->config.lite)
+            err = add_local(a, host, DUET_TCPTYPE_SO, listener->local.port, now);
+        return err;
+    }
     if (listener || a->next_id >= ICE_ID_MAX)
         return DUET_OK;
     listener = duet_ice_append(a, &a->sockets, sizeof(*listener));
@@ -144,7 +152,7 @@ ice_socket *duet_ice_tcp_connect(duet_ice_agent *a, const ice_local *local, cons
         return NULL;
     a->next_id++;
     socket->bind = local->socket->bind;
-    socket->bind.port = 0;
+    socket->bind.port = local->tcp_type == DUET_TCPTYPE_SO ? local->address.port : 0;
     socket->local = socket->bind;
     socket->remote = remote->address;
     if (duet_address_is_link_local(&socket->remote))
@@ -200,7 +208,9 @@ ice_local *duet_ice_tcp_local(const duet_ice_agent *a, const ice_socket *connect
 {
     bool accepted = connection->id >= DUET_SOCKET_ACCEPTED;
 
-    return local_of(a, connection->host_socket, accepted ? DUET_TCPTYPE_PASSIVE : DUET_TCPTYPE_ACTIVE);
+    if (accepted)
+        return local_of(a, connection->host_socket, DUET_TCPTYPE_PASSIVE);
+    return local_of(a, connection->host_socket, connection->bind.port ? DUET_TCPTYPE_SO : DUET_TCPTYPE_ACTIVE);
 }
 
 /* The connection is there, or will not be. */
@@ -255,7 +265,7 @@ static void connect_again(duet_ice_agent *a, ice_pair *pair, duet_time now)
     ice_local *local = pair->local;
     ice_remote *remote = pair->remote;
 
-    if (local->tcp_type != DUET_TCPTYPE_ACTIVE)
+    if (local->tcp_type == DUET_TCPTYPE_PASSIVE)
         return;
     duet_ice_pair_remove(a, pair);
     (void)duet_ice_pair_form(a, local, remote, now);

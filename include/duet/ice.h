@@ -92,7 +92,7 @@ typedef struct duet_ice_config {
     /** Announce host candidates under random names of multicast DNS instead of their addresses, and hide these elsewhere
      *  (draft-ietf-mmusic-mdns-ice-candidates). The driver publishes the names. */
     bool mdns;
-    /** ICE-TCP (RFC 6544): active and passive host candidates beside those of UDP, with lower priority. */
+    /** ICE-TCP (RFC 6544): active, passive and simultaneous-open host candidates beside those of UDP, with lower priority. */
     bool tcp;
     /** The interfaces have changed. Candidates on new addresses are gathered and paired by themselves, pairs of addresses that
      *  are gone are dropped; a restart tells the peer, too. */

@@ -22,3 +22,11 @@ for (const [offerer, answerer] of [['duet', 'duet'], ['chromium', 'duet'], ['due
     assert.match(`${result.offer.pair} ${result.answer.pair}`, /tcp/); // who is closed first may have no pair any more
   });
 }
+
+test('two duets open their connection at the same time', async () => {
+  const onlySo = (from, line) => (line.candidate && !/tcptype so/.test(line.candidate) ? null : line);
+  const args = ['--data', '--timeout', '30', '--tcp'];
+  const result = await match(command('duet', 'offer', args), command('duet', 'answer', args), { onLine: onlySo });
+  assert.ok(result.offer?.ok && result.answer?.ok, result.log());
+  assert.equal(result.offer.dcEchoOk, 8);
+});
