@@ -26,6 +26,7 @@ typedef enum nat_servers {
     NAT_TURN,     /* and STUN */
     NAT_TURN_TCP, /* besides */
     NAT_TURN_443, /* TURN over TCP to port 443 only */
+    NAT_ICE_TCP,  /* STUN, and ICE-TCP candidates (RFC 6544) */
 } nat_servers;
 
 typedef enum nat_path {
@@ -156,7 +157,8 @@ static inline void nat_create_peer(side *s, nat_servers servers)
         turn.url_count = 1;
     }
     config.ice_servers = both;
-    config.ice_server_count = servers == NAT_NO_SERVERS ? 0 : servers == NAT_STUN ? 1 : 2;
+    config.ice_server_count = servers == NAT_NO_SERVERS ? 0 : servers == NAT_STUN || servers == NAT_ICE_TCP ? 1 : 2;
+    config.tcp = servers == NAT_ICE_TCP;
     side_create(s, &config);
 }
 

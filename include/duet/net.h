@@ -1,7 +1,12 @@
 /* The driver with real sockets: one epoll loop that serves many endpoints (peer connections, ICE agents, servers).
  *
  * Either let it run (duet_net_run), turn it yourself (duet_net_turn), or put its one pollable descriptor
- * (duet_net_fd) into poll(), libevent, libuv or any other loop. One loop belongs to one thread; loops share nothing. */
+ * (duet_net_fd) into poll(), libevent, libuv or any other loop. One loop belongs to one thread; loops share nothing.
+ *
+ * An endpoint may have any number of sockets. What it sends leaves sorted by socket, with one system call for each. A full UDP
+ * socket stops an endpoint of up to 16 sockets until there is room, for 100 ms at most; then, and at once when there are more
+ * sockets, what is for the full one is dropped. A stream that is closed still sends what waits, and is over after 3 s; a TLS
+ * listener does not tell of a connection before its handshake is done, and has at most 1024 handshakes at a time. */
 #ifndef DUET_NET_H
 #define DUET_NET_H
 

@@ -149,6 +149,13 @@ static void one_without_udp(nat_world *n, nat_place *a, nat_place *b)
     *b = port_restricted();
 }
 
+static void one_without_udp_to_the_core(nat_world *n, nat_place *a, nat_place *b)
+{
+    (void)n;
+    *a = firewall(0);
+    *b = (nat_place){0};
+}
+
 static void both_without_udp(nat_world *n, nat_place *a, nat_place *b)
 {
     (void)n;
@@ -200,6 +207,8 @@ static const nat_case cases[] = {
     {"EI/APD against APD/APD, both preserve ports", preserved_ports, NAT_TURN, NAT_RELAYED},
     {"one side has no UDP, TURN over UDP", one_without_udp, NAT_TURN, NAT_UNCONNECTED},
     {"one side has no UDP, TURN over TCP", one_without_udp, NAT_TURN_TCP, NAT_RELAYED},
+    {"one side has no UDP, the other is in the core", one_without_udp_to_the_core, NAT_STUN, NAT_UNCONNECTED},
+    {"the same, with ICE-TCP", one_without_udp_to_the_core, NAT_ICE_TCP, NAT_DIRECT},
     {"both sides have only TCP to port 3478, TURN over TCP", both_without_udp, NAT_TURN_TCP, NAT_RELAYED},
     {"both sides have only TCP to port 443, TURN at 3478", only_https, NAT_TURN_TCP, NAT_UNCONNECTED},
     {"both sides have only TCP to port 443, TURN over TCP at 443", only_https, NAT_TURN_443, NAT_RELAYED},
