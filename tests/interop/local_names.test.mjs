@@ -1,9 +1,14 @@
 // Browsers that hide their addresses behind ".local" names: duet finds them by multicast DNS. Run inside in_netns.sh.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
+import { startCoturn } from './coturn.mjs';
 import { command, match } from './matchmaker.mjs';
 
 const skip = process.env.DUET_NETNS ? false : 'multicast must stay in a network of its own';
+
+let coturn;
+before(async () => { if (!skip) coturn = await startCoturn(); });
+after(async () => { await coturn?.stop(); });
 
 // The browser hears none of duet's candidates, so nothing connects unless duet finds the browser.
 async function reachByName(browser, duetOffers, extra = []) {
@@ -29,4 +34,10 @@ for (const browser of ['chromium', 'firefox']) {
       await reachByName(browser, duetOffers);
     });
   }
+
+  test(`a relay-only duet finds ${browser}, which shows only .local names`, { skip }, async () => {
+    const servers = JSON.stringify([{ urls: coturn.url('udp'), username: 'alice', credential: 'secret' }]);
+    const { offer } = await reachByName(browser, true, ['--relay', '--ice-servers', servers]);
+    assert.match(offer.pair, /^relay/);
+  });
 }
