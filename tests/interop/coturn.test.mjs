@@ -70,6 +70,21 @@ test('a wrong password and an untrusted certificate are told', async () => {
   assert.match(untrusted.log(), /701 no tls connection/);
 });
 
+test('a STUN server over TLS is asked without complaint', async () => {
+  const list = JSON.stringify([{ urls: coturn.url('tls').replace('turns:', 'stuns:').replace(/\?.*/, '') }]);
+  const result = await run('duet', 'duet', { offer: ['--verbose', '--ice-servers', list, ...trust()] });
+  assertOk(result);
+  assert.doesNotMatch(result.log(), / 701 /);
+});
+
+test('coturn sends its clients to another server', async () => {
+  const from = await startCoturn([`--alternate-server=${coturn.url('udp').slice(5).replace(/\?.*/, '')}`]);
+  try {
+    const options = ['--relay', ...servers('udp', { from })];
+    assertOk(await run('duet', 'duet', { offer: options, answer: options }));
+  } finally { await from.stop(); }
+});
+
 for (const browser of ['chromium', 'firefox']) {
   test(`a relay-only duet offers to ${browser}`, async () => {
     assertOk(await run('duet', browser, { offer: ['--relay', ...servers('udp')], timeout: '40' }));
