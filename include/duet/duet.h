@@ -13,5 +13,6 @@
 #include "duet/sdp.h"
 #include "duet/stun.h"
 #include "duet/turn.h"
+#include "duet/turn.h"
 
 #endif
