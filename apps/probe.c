@@ -66,10 +66,10 @@ static void on_candidate(void *user, duet_pc *pc, const duet_pc_candidate *c)
     if (!c->candidate[0] || p->candidate_count == CANDIDATES_MAX ||
         duet_candidate_parse(&parsed, c->candidate, strlen(c->candidate), NULL, NULL) != DUET_OK)
         return;
+    const char *where = parsed.name[0] ? parsed.name : duet_address_text(&parsed.address, address, sizeof(address));
     bool has_related = parsed.related.family != DUET_AF_NONE && !duet_address_is_any(&parsed.related);
-    snprintf(p->candidates[p->candidate_count++], PROBE_TEXT_MAX, "%-5s %s %s%s%s",
-             duet_candidate_type_name(parsed.type), parsed.protocol == DUET_UDP ? "udp" : "tcp",
-             parsed.name[0] ? parsed.name : duet_address_text(&parsed.address, address, sizeof(address)),
+    snprintf(p->candidates[p->candidate_count++], PROBE_TEXT_MAX, "%-5s %s %.100s%s%s",
+             duet_candidate_type_name(parsed.type), parsed.protocol == DUET_UDP ? "udp" : "tcp", where,
              has_related ? " from " : "",
              has_related ? duet_address_text(&parsed.related, related, sizeof(related)) : "");
 }

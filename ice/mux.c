@@ -88,8 +88,8 @@ static void forget(mux_member *member)
 
     member->dead = true;
     member->ops->set_wake(member->object, NULL, NULL);
-    mux_tables_forget(member);
-    mux_requests_forget(member);
+    duet_mux_tables_forget(member);
+    duet_mux_requests_forget(member);
     duet_timers_cancel(&mux->timers, &member->timer);
     mux_member **link = &mux->members;
     while (*link != member)
@@ -111,13 +111,13 @@ void duet_mux_destroy(duet_mux *mux)
 
 /* ---- queues of endpoints --------------------------------------------------------------------------------------------------- */
 
-void mux_wake(duet_mux *mux)
+void duet_mux_wake(duet_mux *mux)
 {
     if (mux->wake)
         mux->wake(mux->wake_user);
 }
 
-void mux_mark_dirty(mux_member *member)
+void duet_mux_mark_dirty(mux_member *member)
 {
     duet_mux *mux = member->mux;
 
@@ -181,7 +181,7 @@ static void member_wake(void *user)
     member->next_woken = atomic_load(&mux->woken);
     while (!atomic_compare_exchange_weak(&mux->woken, &member->next_woken, member))
         continue;
-    mux_wake(mux);
+    duet_mux_wake(mux);
 }
 
 static void collect_woken(duet_mux *mux)
@@ -191,7 +191,7 @@ static void collect_woken(duet_mux *mux)
     while (member) {
         mux_member *next = member->next_woken;
         atomic_store(&member->woken, false); /* from here on it may be pushed again */
-        mux_mark_dirty(member);
+        duet_mux_mark_dirty(member);
         member = next;
     }
 }
@@ -213,15 +213,15 @@ int duet_mux_add(duet_mux *mux, const duet_endpoint_ops *ops, void *object)
     mux->members = member;
     mux->stats.endpoints++;
     ops->set_wake(object, member_wake, member);
-    mux_mark_dirty(member);
-    mux_wake(mux);
+    duet_mux_mark_dirty(member);
+    duet_mux_wake(mux);
     return DUET_OK;
 }
 
 /* Translates the path of an outgoing datagram and learns from it. @return whether it can leave */
 static bool leaves(mux_member *member, duet_datagram *out)
 {
-    const mux_socket *s = mux_socket_of(member, out->path.socket);
+    const mux_socket *s = duet_mux_socket_of(member, out->path.socket);
 
     if (!s) {
         for (mux_forward *f = member->forwards; f; f = f->next) {
@@ -237,7 +237,7 @@ static bool leaves(mux_member *member, duet_datagram *out)
     bool is_response = duet_stun_is_message(out->data, out->len) && out->data[0] == 0x01 && out->data[1] == 0x01;
     out->path.socket = s->id;
     out->path.local = s->local;
-    mux_remote_note(member, s->id, &out->path.remote, is_response);
+    duet_mux_remote_note(member, s->id, &out->path.remote, is_response);
     return true;
 }
 
@@ -264,7 +264,7 @@ void duet_mux_remove(duet_mux *mux, void *object)
     }
     if (!member->dead)
         forget(member);
-    mux_wake(mux);
+    duet_mux_wake(mux);
 }
 
 /* ---- turns ----------------------------------------------------------------------------------------------------------------------- */
@@ -275,19 +275,19 @@ static void serve(mux_member *member, duet_time now)
 
     for (int round = 0; round < ROUNDS_PER_SERVE && !member->dead; round++) {
         bool asked = false;
-        mux_answer_waiting(member);
+        duet_mux_answer_waiting(member);
         if (!member->dead)
             member->ops->tick(member->object, now);
         while (!member->dead && member->ops->request(member->object, &request) == 1) {
             asked = true;
-            mux_member_request(member, &request);
+            duet_mux_member_request(member, &request);
         }
         if (!asked)
             break;
     }
     if (member->dead)
         return;
-    mux_ufrags_refresh(member);
+    duet_mux_ufrags_refresh(member);
     mark_sending(member);
 }
 
@@ -300,7 +300,7 @@ static void ops_tick(void *object, duet_time now)
     mux->now = now;
     collect_woken(mux);
     for (duet_timer *t = duet_timers_pop(&mux->timers, now); t; t = duet_timers_pop(&mux->timers, now))
-        mux_mark_dirty((mux_member *)t);
+        duet_mux_mark_dirty((mux_member *)t);
     const mux_member *last = mux->last_dirty; /* what gets dirty meanwhile is for the next turn */
     for (mux_member *member = NULL; mux->first_dirty && member != last;) {
         member = pop_dirty(mux);
@@ -350,10 +350,10 @@ static bool is_binding_request(const duet_datagram *in)
 /* Whose it is; counts what is nobody's. */
 static mux_member *owner_of(duet_mux *mux, const duet_datagram *in)
 {
-    mux_remote *remote = mux_remote_find(mux, in->path.socket, &in->path.remote);
+    mux_remote *remote = duet_mux_remote_find(mux, in->path.socket, &in->path.remote);
 
     if (is_binding_request(in)) {
-        mux_member *owner = mux_owner_by_ufrag(mux, in->data, in->len);
+        mux_member *owner = duet_mux_owner_by_ufrag(mux, in->data, in->len);
         if (!owner)
             mux->stats.unknown_ufrag++;
         else if (remote && remote->member == owner)
@@ -370,7 +370,7 @@ static mux_member *owner_of(duet_mux *mux, const duet_datagram *in)
 
 static mux_member *owner_of_stream(const duet_mux *mux, duet_path *path)
 {
-    const mux_forward *f = mux_forward_find(mux, path->socket);
+    const mux_forward *f = duet_mux_forward_find(mux, path->socket);
 
     if (!f)
         return NULL;
@@ -397,7 +397,7 @@ static int ops_input(void *object, duet_datagram *in, duet_time now)
     mux->now = now;
     if (is_shared(mux, in->path.socket)) {
         member = owner_of(mux, in);
-        const mux_open *o = member ? mux_open_on(member, in->path.socket) : NULL;
+        const mux_open *o = member ? duet_mux_open_on(member, in->path.socket) : NULL;
         if (o)
             in->path.socket = o->inner;
         else
@@ -407,7 +407,7 @@ static int ops_input(void *object, duet_datagram *in, duet_time now)
     }
     if (member) {
         member->ops->input(member->object, in, now);
-        mux_mark_dirty(member);
+        duet_mux_mark_dirty(member);
     }
     duet_events_leave(&mux->events);
     return DUET_OK;
@@ -423,9 +423,9 @@ static void ops_path_error(void *object, const duet_path *path, int error, duet_
     duet_outbox_reclaim(&mux->outbox);
     mux->now = now;
     if (is_shared(mux, path->socket)) {
-        const mux_remote *remote = mux_remote_find(mux, path->socket, &path->remote);
+        const mux_remote *remote = duet_mux_remote_find(mux, path->socket, &path->remote);
         member = remote ? remote->member : NULL;
-        const mux_open *o = member ? mux_open_on(member, path->socket) : NULL;
+        const mux_open *o = member ? duet_mux_open_on(member, path->socket) : NULL;
         inner.socket = o ? o->inner : 0;
         member = o ? member : NULL;
     } else {
@@ -433,7 +433,7 @@ static void ops_path_error(void *object, const duet_path *path, int error, duet_
     }
     if (member) {
         member->ops->path_error(member->object, &inner, error, now);
-        mux_mark_dirty(member);
+        duet_mux_mark_dirty(member);
     }
     duet_events_leave(&mux->events);
 }
@@ -446,11 +446,11 @@ static int ops_answer(void *object, const duet_answer *answer, duet_time now)
     duet_outbox_reclaim(&mux->outbox);
     mux->now = now;
     if (answer->kind == DUET_REQUEST_INTERFACES && answer->id == mux->interfaces_id)
-        mux_take_interfaces(mux, answer);
+        duet_mux_take_interfaces(mux, answer);
     else if (answer->kind == DUET_REQUEST_OPEN && is_shared(mux, answer->id))
-        mux_socket_opened(mux, answer);
+        duet_mux_socket_opened(mux, answer);
     else
-        mux_pass_answer(mux, answer);
+        duet_mux_pass_answer(mux, answer);
     duet_events_leave(&mux->events);
     return DUET_OK;
 }

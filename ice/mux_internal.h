@@ -115,27 +115,27 @@ struct duet_mux {
 };
 
 /* mux_tables.c: whose datagram it is */
-mux_member *mux_owner_by_ufrag(const duet_mux *mux, const uint8_t *data,
-                               size_t len); /* of a Binding request, or NULL */
-mux_remote *mux_remote_find(const duet_mux *mux, uint32_t socket, const duet_address *address);
+mux_member *duet_mux_owner_by_ufrag(const duet_mux *mux, const uint8_t *data,
+                                    size_t len); /* of a Binding request, or NULL */
+mux_remote *duet_mux_remote_find(const duet_mux *mux, uint32_t socket, const duet_address *address);
 /* The member sends there. @param proves  it is the response to a check with the member's password */
-void mux_remote_note(mux_member *member, uint32_t socket, const duet_address *address, bool proves);
-void mux_ufrags_refresh(mux_member *member); /* asks the member for its present ones */
-void mux_tables_forget(mux_member *member);
+void duet_mux_remote_note(mux_member *member, uint32_t socket, const duet_address *address, bool proves);
+void duet_mux_ufrags_refresh(mux_member *member); /* asks the member for its present ones */
+void duet_mux_tables_forget(mux_member *member);
 
 /* mux_requests.c: what members ask of their driver */
-void mux_member_request(mux_member *member, const duet_request *request);
-mux_forward *mux_forward_find(const duet_mux *mux, uint32_t outer);
-mux_open *mux_open_on(const mux_member *member, uint32_t socket);
-const mux_socket *mux_socket_of(const mux_member *member, uint32_t inner);
-void mux_take_interfaces(duet_mux *mux, const duet_answer *list);
-void mux_socket_opened(duet_mux *mux, const duet_answer *answer);
-void mux_pass_answer(duet_mux *mux, const duet_answer *answer);
-void mux_answer_waiting(mux_member *member); /* sockets and interfaces that are known by now */
-void mux_requests_forget(mux_member *member);
+void duet_mux_member_request(mux_member *member, const duet_request *request);
+mux_forward *duet_mux_forward_find(const duet_mux *mux, uint32_t outer);
+mux_open *duet_mux_open_on(const mux_member *member, uint32_t socket);
+const mux_socket *duet_mux_socket_of(const mux_member *member, uint32_t inner);
+void duet_mux_take_interfaces(duet_mux *mux, const duet_answer *list);
+void duet_mux_socket_opened(duet_mux *mux, const duet_answer *answer);
+void duet_mux_pass_answer(duet_mux *mux, const duet_answer *answer);
+void duet_mux_answer_waiting(mux_member *member); /* sockets and interfaces that are known by now */
+void duet_mux_requests_forget(mux_member *member);
 
 /* mux.c */
-void mux_mark_dirty(mux_member *member);
-void mux_wake(duet_mux *mux);
+void duet_mux_mark_dirty(mux_member *member);
+void duet_mux_wake(duet_mux *mux);
 
 #endif

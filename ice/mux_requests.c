@@ -8,12 +8,12 @@ static void deliver(mux_member *member, const duet_answer *answer)
     if (member->dead)
         return;
     member->ops->answer(member->object, answer, member->mux->now);
-    mux_mark_dirty(member);
+    duet_mux_mark_dirty(member);
 }
 
 /* ---- shared sockets ---------------------------------------------------------------------------------------------------- */
 
-mux_open *mux_open_on(const mux_member *member, uint32_t socket)
+mux_open *duet_mux_open_on(const mux_member *member, uint32_t socket)
 {
     mux_open *o = member->opens;
 
@@ -22,7 +22,7 @@ mux_open *mux_open_on(const mux_member *member, uint32_t socket)
     return o;
 }
 
-const mux_socket *mux_socket_of(const mux_member *member, uint32_t inner)
+const mux_socket *duet_mux_socket_of(const mux_member *member, uint32_t inner)
 {
     const mux_open *o = member->opens;
 
@@ -89,7 +89,7 @@ static void answer_interfaces(mux_member *member)
     duet_array_free(&list);
 }
 
-void mux_answer_waiting(mux_member *member)
+void duet_mux_answer_waiting(mux_member *member)
 {
     answer_interfaces(member);
     for (mux_open *o = member->opens; o && !member->dead; o = o->next)
@@ -128,7 +128,7 @@ static void open_shared(mux_member *member, const duet_request *request)
 
 /* ---- what is passed on -------------------------------------------------------------------------------------------------- */
 
-mux_forward *mux_forward_find(const duet_mux *mux, uint32_t outer)
+mux_forward *duet_mux_forward_find(const duet_mux *mux, uint32_t outer)
 {
     return duet_map_get(&mux->forwards, outer);
 }
@@ -207,9 +207,9 @@ static void close_forwarded(mux_member *member, uint32_t inner)
     }
 }
 
-void mux_pass_answer(duet_mux *mux, const duet_answer *answer)
+void duet_mux_pass_answer(duet_mux *mux, const duet_answer *answer)
 {
-    mux_forward *f = mux_forward_find(mux, answer->id);
+    mux_forward *f = duet_mux_forward_find(mux, answer->id);
     duet_answer inner = *answer;
 
     if (!f)
@@ -227,7 +227,7 @@ void mux_pass_answer(duet_mux *mux, const duet_answer *answer)
     deliver(member, &inner);
 }
 
-void mux_member_request(mux_member *member, const duet_request *request)
+void duet_mux_member_request(mux_member *member, const duet_request *request)
 {
     switch (request->kind) {
     case DUET_REQUEST_INTERFACES:
@@ -252,7 +252,7 @@ void mux_member_request(mux_member *member, const duet_request *request)
     }
 }
 
-void mux_requests_forget(mux_member *member)
+void duet_mux_requests_forget(mux_member *member)
 {
     while (member->opens)
         close_open(member, member->opens->inner);
@@ -295,7 +295,7 @@ static void socket_add(duet_mux *mux, const duet_address *ip)
 
 /* Sockets stay where they are in their array, because endpoints point to them; one whose interface has gone is marked, and opened
  * anew when it comes back. */
-void mux_take_interfaces(duet_mux *mux, const duet_answer *list)
+void duet_mux_take_interfaces(duet_mux *mux, const duet_answer *list)
 {
     mux->interfaces.count = 0;
     for (size_t i = 0; i < list->interface_count; i++) {
@@ -318,7 +318,7 @@ void mux_take_interfaces(duet_mux *mux, const duet_answer *list)
     mux->has_interfaces = true;
     for (mux_member *m = mux->members; m; m = m->next) {
         m->has_interfaces = false;
-        mux_mark_dirty(m);
+        duet_mux_mark_dirty(m);
     }
 }
 
@@ -335,7 +335,7 @@ static void deliver_listening(void *object, void *payload)
     mux->config.on_listening(mux->config.user, l->err, &l->local);
 }
 
-void mux_socket_opened(duet_mux *mux, const duet_answer *answer)
+void duet_mux_socket_opened(duet_mux *mux, const duet_answer *answer)
 {
     for (size_t i = 0; i < mux->socket_count; i++) {
         mux_socket *s = &mux->sockets[i];
@@ -348,6 +348,6 @@ void mux_socket_opened(duet_mux *mux, const duet_answer *answer)
         if (mux->config.on_listening)
             (void)duet_events_push(&mux->events, deliver_listening, NULL, &l, sizeof(l));
         for (mux_member *m = mux->members; m; m = m->next)
-            mux_mark_dirty(m); /* answered in its turn */
+            duet_mux_mark_dirty(m); /* answered in its turn */
     }
 }

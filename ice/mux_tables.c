@@ -20,7 +20,7 @@ static uint64_t hash_bytes(const duet_mux *mux, const void *data, size_t len)
 }
 
 /* "the username fragment of the ... agent that receives the request ... colon" RFC 8445 section 7.2.2 */
-mux_member *mux_owner_by_ufrag(const duet_mux *mux, const uint8_t *data, size_t len)
+mux_member *duet_mux_owner_by_ufrag(const duet_mux *mux, const uint8_t *data, size_t len)
 {
     duet_stun_message m;
     duet_stun_attribute username;
@@ -88,7 +88,7 @@ static void ufrags_drop_stale(mux_member *member)
     }
 }
 
-void mux_ufrags_refresh(mux_member *member)
+void duet_mux_ufrags_refresh(mux_member *member)
 {
     for (mux_ufrag *u = member->ufrags; u; u = u->next)
         u->stale = true;
@@ -119,7 +119,7 @@ static uint64_t remote_key(const duet_mux *mux, uint32_t socket, const duet_addr
     return duet_mix64(duet_mix64(hash ^ high) ^ low);
 }
 
-mux_remote *mux_remote_find(const duet_mux *mux, uint32_t socket, const duet_address *address)
+mux_remote *duet_mux_remote_find(const duet_mux *mux, uint32_t socket, const duet_address *address)
 {
     mux_remote *r = duet_map_get(&mux->remotes, remote_key(mux, socket, address));
 
@@ -204,14 +204,14 @@ static void remote_add(mux_member *member, uint32_t socket, const duet_address *
     remote_link_to_member(r, member);
 }
 
-void mux_remote_note(mux_member *member, uint32_t socket, const duet_address *address, bool proves)
+void duet_mux_remote_note(mux_member *member, uint32_t socket, const duet_address *address, bool proves)
 {
     duet_mux *mux = member->mux;
     mux_remote *r = member->last_remote;
 
     if (r && r->socket == socket && duet_address_equal(&r->address, address))
         return;
-    r = mux_remote_find(mux, socket, address);
+    r = duet_mux_remote_find(mux, socket, address);
     if (!r) {
         remote_add(member, socket, address);
     } else if (r->member == member) {
@@ -225,7 +225,7 @@ void mux_remote_note(mux_member *member, uint32_t socket, const duet_address *ad
     }
 }
 
-void mux_tables_forget(mux_member *member)
+void duet_mux_tables_forget(mux_member *member)
 {
     while (member->remotes)
         remote_free(member->mux, member->remotes);

@@ -102,18 +102,31 @@ static void link_allocation(duet_turn_server *s, turn_allocation *a)
     s->stats.allocations_begun++;
 }
 
-/* A datagram that comes before the socket is closed finds nobody. The port may be taken again at once. */
+static turn_ports *ports_of(const duet_turn_server *s, const turn_relay *r)
+{
+    return s->peers.relays[r == &r->allocation->relays[1]].ports;
+}
+
+/* The socket is closed, or never was open: the port may be taken again. Not before: the driver would be asked to open it while
+ * it is still bound. */
+static void release_port(duet_turn_server *s, turn_relay *r)
+{
+    duet_turn_ports_give_back(ports_of(s, r), s->registry, r->address.port);
+    r->state = TURN_RELAY_NONE;
+}
+
+/* A datagram that comes before the socket is closed finds nobody. */
 static void close_relay(duet_turn_server *s, turn_relay *r)
 {
-    turn_ports *ports = s->peers.relays[r == &r->allocation->relays[1]].ports;
-
     if (r->state == TURN_RELAY_NONE || r->state == TURN_RELAY_FAILED || r->state == TURN_RELAY_CLOSING)
         return;
     duet_turn_table_remove(&s->relays, &r->node);
     if (r->state == TURN_RELAY_OPEN)
-        duet_turn_ports_set_alive(ports, r->address.port, false);
-    duet_turn_ports_give_back(ports, s->registry, r->address.port);
-    r->state = r->state == TURN_RELAY_WANTED ? TURN_RELAY_NONE : TURN_RELAY_CLOSING;
+        duet_turn_ports_set_alive(ports_of(s, r), r->address.port, false);
+    if (r->state == TURN_RELAY_WANTED)
+        release_port(s, r);
+    else
+        r->state = TURN_RELAY_CLOSING;
 }
 
 /* Everything but the memory and the sockets, which the driver must be asked to close. */
@@ -149,6 +162,10 @@ void duet_turn_allocation_free(duet_turn_server *s, turn_allocation *a)
 {
     if (!a->ended)
         unlink_allocation(s, a);
+    for (size_t i = 0; i < TURN_RELAY_ADDRESSES; i++) {
+        if (a->relays[i].state == TURN_RELAY_CLOSING)
+            release_port(s, &a->relays[i]); /* the server goes: its driver closes all */
+    }
     if (a->previous)
         a->previous->next = a->next;
     else
@@ -368,7 +385,6 @@ void duet_turn_handle_allocate(duet_turn_server *s, turn_request *rq, const turn
 
 bool duet_turn_relay_request(duet_turn_server *s, turn_allocation *a, duet_request *out)
 {
-    (void)s;
     for (size_t i = 0; i < TURN_RELAY_ADDRESSES; i++) {
         turn_relay *r = &a->relays[i];
         if (r->state == TURN_RELAY_WANTED) {
@@ -377,7 +393,7 @@ bool duet_turn_relay_request(duet_turn_server *s, turn_allocation *a, duet_reque
             return true;
         }
         if (r->state == TURN_RELAY_CLOSING) {
-            r->state = TURN_RELAY_NONE;
+            release_port(s, r);
             *out = (duet_request){.kind = DUET_REQUEST_CLOSE, .id = r->id};
             return true;
         }
@@ -388,7 +404,7 @@ bool duet_turn_relay_request(duet_turn_server *s, turn_allocation *a, duet_reque
 static void relay_failed(duet_turn_server *s, turn_relay *r)
 {
     turn_allocation *a = r->allocation;
-    turn_ports *ports = s->peers.relays[r == &a->relays[1]].ports;
+    turn_ports *ports = ports_of(s, r);
     uint16_t taken = r->address.port;
 
     duet_turn_table_remove(&s->relays, &r->node);
@@ -410,7 +426,7 @@ void duet_turn_relay_answered(duet_turn_server *s, const duet_answer *answer, du
     turn_allocation *a = r->allocation;
     if (answer->err == DUET_OK) {
         r->state = TURN_RELAY_OPEN;
-        duet_turn_ports_set_alive(s->peers.relays[r == &a->relays[1]].ports, r->address.port, true);
+        duet_turn_ports_set_alive(ports_of(s, r), r->address.port, true);
     } else {
         relay_failed(s, r);
         duet_turn_ask(s, a);

@@ -100,7 +100,7 @@ struct duet_sctp {
     duet_dc *first_dc, *last_dc; /* all channels that have a handle or a stream */
     duet_map by_id;
     size_t dc_count;
-    uint16_t priority; /* the highest of those that are not closed; 0 when there is none */
+    uint16_t priority;                       /* the highest of those that are not closed; 0 when there is none */
     unsigned resets_wanted;                  /* channels that wait for their turn to reset */
     unsigned resets_pending;                 /* … and for the answer */
     duet_time resets_since;                  /* the first of them waits; DUET_NEVER when none does */
