@@ -1,5 +1,6 @@
 // A browser as a peer on JSON lines: the counterpart of `duet peer`, played by Chromium or Firefox.
 //   node browser.mjs offer|answer --browser chromium|firefox [--data] [--no-trickle] [--restart] [--chan JSON] …
+import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:http';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,6 +26,8 @@ const { values: options, positionals } = parseArgs({
     name: { type: 'string' },
     mdns: { type: 'boolean', default: false },
     stats: { type: 'boolean', default: false },
+    ca: { type: 'string' }, // Firefox: an authority (PEM) that it trusts
+    resolve: { type: 'string' }, // Firefox: every host name has this address
     arg: { type: 'string', multiple: true, default: [] },
   },
 });
@@ -47,11 +50,20 @@ const firefoxPrefs = {
   'media.navigator.permission.disabled': true,
 };
 
+if (options.resolve) firefoxPrefs['network.dns.forceResolve'] = options.resolve;
+
 function write(line) {
   process.stdout.write(JSON.stringify(line) + '\n');
 }
 
+// Firefox trusts what its own store says.
+function trust(profile, ca) {
+  execFileSync('certutil', ['-N', '--empty-password', '-d', `sql:${profile}`]);
+  execFileSync('certutil', ['-A', '-d', `sql:${profile}`, '-n', 'duet test', '-t', 'C,,', '-i', ca]);
+}
+
 function launch(profile) {
+  if (options.browser === 'firefox' && options.ca) trust(profile, options.ca);
   if (options.browser === 'firefox')
     return puppeteer.launch({
       browser: 'firefox', protocol: 'webDriverBiDi', headless: true, userDataDir: profile,

@@ -10,14 +10,14 @@ export const user = { username: 'alice', credential: 'secret' };
 
 export async function startTurn(extra = []) {
   const folder = mkdtempSync(join(tmpdir(), 'duet-turn-'));
-  const { cert, key } = makeCertificate(folder);
+  const { ca, cert, key } = makeCertificate(folder);
   const child = start(tool, ['turn', '--listen', `${ip}:0`, '--tls', `${ip}:0`, '--certificate', cert, '--key', key,
     '--user', `${user.username}:${user.credential}`, '--realm', 'duet.test', '--json', ...extra]);
   const first = JSON.parse(await child.line(() => true));
   const port = (protocol) => Number(first.listening.find((l) => l.protocol === protocol).address.split(':').at(-1));
   const spki = new X509Certificate(readFileSync(cert)).publicKey.export({ type: 'spki', format: 'der' });
   return {
-    child, first, ip, port, ca: cert,
+    child, first, ip, port, ca,
     spki: createHash('sha256').update(spki).digest('base64'), // what Chromium is told to trust
     url: (transport) => (transport === 'tls' ? `turns:${ip}:${port('tls')}?transport=tcp`
       : `turn:${ip}:${port(transport)}?transport=${transport}`),
