@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "duet/ice.h"
 #include "duet/stun.h"
+#include "fuzz.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,23 +23,6 @@ typedef struct script {
     unsigned generation;
     uint32_t listener, accepted;
 } script;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static int seeded(void *user, uint8_t *out, size_t len)
-{
-    uint64_t *seed = user;
-
-    for (size_t i = 0; i < len; i++) {
-        *seed = *seed * 6364136223846793005u + 1442695040888963407u;
-        out[i] = (uint8_t)(*seed >> 56);
-    }
-    return 0;
-}
 
 static void serve(script *s)
 {

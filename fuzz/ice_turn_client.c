@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "duet/stun.h"
+#include "fuzz.h"
 #include "ice/turn_client.h"
 
 #include <stdlib.h>
@@ -20,23 +21,6 @@ typedef struct script {
     uint8_t id[DUET_STUN_TRANSACTION_LEN]; /* of the latest request */
     uint16_t method;
 } script;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static int seeded(void *user, uint8_t *out, size_t len)
-{
-    uint64_t *seed = user;
-
-    for (size_t i = 0; i < len; i++) {
-        *seed = *seed * 6364136223846793005u + 1442695040888963407u;
-        out[i] = (uint8_t)(*seed >> 56);
-    }
-    return 0;
-}
 
 static void pull(script *s)
 {

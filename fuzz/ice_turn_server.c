@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "duet/stun.h"
 #include "duet/turn.h"
+#include "fuzz.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,23 +32,6 @@ typedef struct script {
     bool authenticated; /* the message that is being fed */
     bool relayed;       /* … is data */
 } script;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static int seeded(void *user, uint8_t *out, size_t len)
-{
-    uint64_t *seed = user;
-
-    for (size_t i = 0; i < len; i++) {
-        *seed = *seed * 6364136223846793005u + 1442695040888963407u;
-        out[i] = (uint8_t)(*seed >> 56);
-    }
-    return 0;
-}
 
 static duet_address address_of(const char *text)
 {

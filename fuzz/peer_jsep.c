@@ -2,6 +2,7 @@
  * changed on their way, or that are the input itself. A call that is refused leaves the state as it was. */
 #include "base/bytes.h"
 #include "duet/peer.h"
+#include "fuzz.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,22 +15,6 @@ static duet_pc *pcs[2];
 static duet_time now;
 static uint64_t seed;
 static duet_certificate *certificate;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static int seeded(void *user, uint8_t *out, size_t len)
-{
-    (void)user;
-    for (size_t i = 0; i < len; i++) {
-        seed = seed * 6364136223846793005u + 1442695040888963407u;
-        out[i] = (uint8_t)(seed >> 56);
-    }
-    return 0;
-}
 
 static duet_env env = DUET_ENV_INIT;
 
@@ -210,6 +195,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!certificate)
         require(duet_certificate_generate(&certificate, NULL, DUET_KEY_ECDSA_P256, 0) == DUET_OK);
     env.random = seeded;
+    env.user = &seed;
     seed = 1;
     now = 1000;
     config.env = &env;
