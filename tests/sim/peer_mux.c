@@ -8,7 +8,7 @@
 
 #define PORT    7000
 #define SERVER  "198.51.100.1"
-#define PAIRS   40
+#define PAIRS   1000
 #define CLIENTS "203.0.113.1"
 
 struct world;
