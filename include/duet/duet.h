@@ -13,6 +13,5 @@
 #include "duet/sdp.h"
 #include "duet/stun.h"
 #include "duet/turn.h"
-#include "duet/turn.h"
 
 #endif
