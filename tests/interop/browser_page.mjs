@@ -91,7 +91,13 @@ async function peerMain(options) {
       if (restarting && data === 'after the restart') return sendDone();
       test.received(typeof data === 'string' ? data : new Uint8Array(data));
     };
-    const opened = () => { if (!result.dcOpen) { result.dcOpen = true; test.opened(); } };
+    // A channel may open before the page is told that the answer is set, and only then is the largest message known.
+    const opened = async () => {
+      if (result.dcOpen) return;
+      result.dcOpen = true;
+      while (!pc.remoteDescription || pc.signalingState !== 'stable') await new Promise((resolve) => setTimeout(resolve, 5));
+      test.opened();
+    };
     dc.onopen = opened;
     if (dc.readyState === 'open') opened();
   }
