@@ -163,7 +163,9 @@ const connectTo = async (page, agent) => {
   await page.evaluate((name) =>
     [...document.querySelectorAll('#people li')].find((li) => li.querySelector('strong').textContent === name)
       .querySelector('button').click(), agent);
-  await page.until(() => !document.getElementById('send').disabled);
+  await page.until(() => !document.getElementById('send').disabled).catch(async (error) => {
+    throw new Error(`not connected to ${agent}: ${error.message}\n${await text(page, '#timeline')}`);
+  });
 };
 
 const say = async (page, text) => { await page.type('#text', text); await page.keyboard.press('Enter'); };
