@@ -206,18 +206,26 @@ static void apply_init(duet_dc *dc, const duet_dc_init *init)
     }
 }
 
-static void note_priorities(duet_sctp *s)
+static const uint16_t priorities[DUET_PRIORITY_CLASSES] = {DUET_DC_PRIORITY_VERY_LOW, DUET_DC_PRIORITY_LOW,
+                                                           DUET_DC_PRIORITY_MEDIUM, DUET_DC_PRIORITY_HIGH};
+
+/* RFC 8831 section 6.4 names four; what lies between two counts as the lower one. */
+static size_t priority_class(const duet_dc *dc)
 {
-    s->priority = 0;
-    for (const duet_dc *dc = s->first_dc; dc; dc = dc->next) {
-        if (dc->state != DUET_DC_CLOSED && dc->priority > s->priority)
-            s->priority = dc->priority;
-    }
+    size_t n = DUET_PRIORITY_CLASSES - 1;
+
+    while (n > 0 && dc->priority < priorities[n])
+        n--;
+    return n;
 }
 
 uint16_t duet_sctp_priority(const duet_sctp *s)
 {
-    return s->priority ? s->priority : DUET_DC_PRIORITY_LOW;
+    for (size_t n = DUET_PRIORITY_CLASSES; n-- > 0;) {
+        if (s->priorities[n] > 0)
+            return priorities[n];
+    }
+    return DUET_DC_PRIORITY_LOW;
 }
 
 /* The id that the caller chose, or one of ours when the DTLS role is known. */
@@ -263,7 +271,7 @@ int duet_dc_create(duet_dc **out, duet_sctp *s, const char *label, const duet_dc
         duet_dc_free(dc);
         return err;
     }
-    note_priorities(s);
+    s->priorities[priority_class(dc)]++;
     *out = dc;
     duet_sctp_wake(s);
     return DUET_OK;
@@ -294,7 +302,7 @@ int duet_dc_open_remote(duet_sctp *s, uint16_t id, const duet_dcep_open *open)
         duet_dc_free(dc);
         return err;
     }
-    note_priorities(s);
+    s->priorities[priority_class(dc)]++;
     duet_inbox_push(s, INBOX_CHANNEL, dc);
     set_open(dc, "OPEN received");
     return DUET_OK;
@@ -374,7 +382,7 @@ void duet_dc_finish_close(duet_dc *dc)
     if (dc->state != DUET_DC_CONNECTING)
         s->stats.channels_closed++;
     set_state(dc, DUET_DC_CLOSED, "closed");
-    note_priorities(dc->sctp);
+    s->priorities[priority_class(dc)]--;
     duet_free(&s->env, dc->partial);
     dc->partial = NULL;
     if (dc->released)

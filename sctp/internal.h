@@ -84,6 +84,8 @@ typedef struct assembly {
 
 #define STRAY_RESETS_MAX 16
 
+#define DUET_PRIORITY_CLASSES 4
+
 struct duet_sctp {
     duet_env env;
     duet_sctp_config config;
@@ -100,11 +102,11 @@ struct duet_sctp {
     duet_dc *first_dc, *last_dc; /* all channels that have a handle or a stream */
     duet_map by_id;
     size_t dc_count;
-    uint16_t priority;                       /* the highest of those that are not closed; 0 when there is none */
-    unsigned resets_wanted;                  /* channels that wait for their turn to reset */
-    unsigned resets_pending;                 /* … and for the answer */
-    duet_time resets_since;                  /* the first of them waits; DUET_NEVER when none does */
-    uint16_t stray_resets[STRAY_RESETS_MAX]; /* streams without a channel that are to be reset */
+    unsigned priorities[DUET_PRIORITY_CLASSES]; /* channels of each class that are not closed */
+    unsigned resets_wanted;                     /* channels that wait for their turn to reset */
+    unsigned resets_pending;                    /* … and for the answer */
+    duet_time resets_since;                     /* the first of them waits; DUET_NEVER when none does */
+    uint16_t stray_resets[STRAY_RESETS_MAX];    /* streams without a channel that are to be reset */
     unsigned stray_count;
 
     send_queue queue;

@@ -177,7 +177,7 @@ DUET_API int duet_dc_max_retransmits(const duet_dc *dc);
 DUET_API int duet_dc_max_packet_life_time(const duet_dc *dc);
 DUET_API bool duet_dc_is_negotiated(const duet_dc *dc);
 DUET_API uint16_t duet_dc_id(const duet_dc *dc); /**< DUET_DC_AUTO_ID while not chosen */
-/** The highest priority of the channels that are not closed: one association has one marking (RFC 8837 section 5). */
+/** The highest duet_dc_priority of the channels that are not closed, DUET_DC_PRIORITY_LOW without any: one association has one marking (RFC 8837 section 5). */
 DUET_API uint16_t duet_sctp_priority(const duet_sctp *sctp);
 DUET_API uint16_t duet_dc_get_priority(const duet_dc *dc);
 /** Bytes given to send that the engine has not taken yet, W3C bufferedAmount. What waits in the engine's send buffer
