@@ -100,6 +100,9 @@ extern const char app_connection_help[];
 /* Takes one of the options above. @return 1 taken, 0 not one of them, -1 bad value (said on standard error) */
 int app_connection_option(app_connection_options *o, int option, const char *value);
 
+/* A whole number from min to max. @return false after an error message */
+bool app_parse_number(const char *option, const char *value, uint64_t min, uint64_t max, uint64_t *out);
+
 /* The value of --timeout, in seconds. @return false after an error message */
 bool app_parse_timeout(const char *value, double *out);
 

@@ -1,6 +1,7 @@
 /* The options of every command that connects, and one connection made by them. */
 #include "app.h"
 #include "app_ice_servers.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -58,6 +59,19 @@ static bool parse_ports(app_connection_options *o, const char *value)
     o->port_min = (uint16_t)low;
     o->port_max = (uint16_t)high;
     return true;
+}
+
+bool app_parse_number(const char *option, const char *value, uint64_t min, uint64_t max, uint64_t *out)
+{
+    char *end;
+
+    errno = 0;
+    *out = strtoull(value, &end, 10);
+    if (*value >= '0' && *value <= '9' && *end == 0 && errno == 0 && *out >= min && *out <= max)
+        return true;
+    app_error("%s %s: give a number from %llu to %llu", option, value, (unsigned long long)min,
+              (unsigned long long)max);
+    return false;
 }
 
 bool app_parse_timeout(const char *value, double *out)

@@ -361,20 +361,9 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static bool parse_number(const char *option, const char *value, unsigned long max, unsigned long *out)
-{
-    char *end;
-
-    *out = strtoul(value, &end, 10);
-    if (end != value && *end == 0 && value[0] != '-' && *out > 0 && *out <= max)
-        return true;
-    app_error("%s %s: give a number from 1 to %lu", option, value, max);
-    return false;
-}
-
 static bool parse_option(echo_options *o, int option, const char *value)
 {
-    unsigned long number;
+    uint64_t number;
     int taken = app_connection_option(&o->connection, option, value);
 
     if (taken != 0)
@@ -396,12 +385,12 @@ static bool parse_option(echo_options *o, int option, const char *value)
         o->message = value;
         return true;
     case OPTION_SIZE:
-        if (!parse_number("--size", value, SIZE_LIMIT, &number))
+        if (!app_parse_number("--size", value, 1, SIZE_LIMIT, &number))
             return false;
         o->size = number;
         return true;
     case OPTION_COUNT:
-        if (!parse_number("--count", value, UINT_MAX, &number))
+        if (!app_parse_number("--count", value, 1, UINT_MAX, &number))
             return false;
         o->count = (unsigned)number;
         return true;
@@ -411,7 +400,7 @@ static bool parse_option(echo_options *o, int option, const char *value)
     case OPTION_TIMEOUT:
         return app_parse_timeout(value, &o->timeout);
     case OPTION_MUX:
-        if (!parse_number("--mux", value, UINT16_MAX, &number))
+        if (!app_parse_number("--mux", value, 1, UINT16_MAX, &number))
             return false;
         o->mux_port = (uint16_t)number;
         return true;

@@ -105,18 +105,6 @@ static bool parse_address(const char *option, const char *text, duet_address *ou
     return false;
 }
 
-static bool parse_count(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *out)
-{
-    char *end;
-
-    errno = 0;
-    *out = strtoull(text, &end, 10);
-    if (*text >= '0' && *text <= '9' && *end == 0 && errno == 0 && *out >= min && *out <= max)
-        return true;
-    app_error("%s %s: give a number from %llu to %llu", option, text, (unsigned long long)min, (unsigned long long)max);
-    return false;
-}
-
 static bool add_listener(turn_options *o, const char *option, const char *text, duet_protocol protocol)
 {
     duet_turn_listener *l = &o->listeners[o->listener_count];
@@ -235,14 +223,14 @@ static bool parse_number_option(turn_options *o, int option, const char *value)
     const char *names[] = {"--allocations", "--user-allocations", "--bandwidth", "--user-bandwidth"};
 
     if (option == OPTION_WORKERS) {
-        if (!parse_count("--workers", value, 1, TURN_WORKERS_MAX, &number))
+        if (!app_parse_number("--workers", value, 1, TURN_WORKERS_MAX, &number))
             return false;
         o->workers = (unsigned)number;
         return true;
     }
     uint64_t max =
         option == OPTION_ALLOCATIONS || option == OPTION_USER_ALLOCATIONS ? UINT32_MAX : UINT64_MAX / 1000000000u;
-    if (!parse_count(names[option - OPTION_ALLOCATIONS], value, 1, max, &number))
+    if (!app_parse_number(names[option - OPTION_ALLOCATIONS], value, 1, max, &number))
         return false;
     if (option == OPTION_ALLOCATIONS)
         o->allocations = (uint32_t)number;
