@@ -260,11 +260,13 @@ int server_socket_open(duet_signaling_server *server, struct evhttp_connection *
     server_arrivals_throttle(server);
     if (token)
         duet_session_authenticate(s->session, token, strlen(token), server_now(), server_wall_seconds());
-    bufferevent_set_timeouts(s->bev, NULL, NULL); /* the deadlines are those of session and websocket now */
     bufferevent_setwatermark(s->bev, EV_READ, 0, INPUT_AT_ONCE);
     bufferevent_setwatermark(s->bev, EV_WRITE, 0, 0);
     bufferevent_setcb(s->bev, readable, writable, ended, s);
     bufferevent_enable(s->bev, EV_READ | EV_WRITE);
+    /* The deadlines are those of session and websocket now. HTTP's are taken away from events that wait only: one that
+     * is added afterwards would keep them. */
+    bufferevent_set_timeouts(s->bev, NULL, NULL);
     event_active(s->timer, EV_TIMEOUT, 1);
     if (evbuffer_get_length(bufferevent_get_input(s->bev)) > 0) /* frames that came right behind the request */
         bufferevent_trigger(s->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);

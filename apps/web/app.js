@@ -138,6 +138,7 @@ function makePeer(person) {
   person.notes = [];
   person.figures = null;
   peer.addEventListener('note', ({ detail }) => note(person, detail));
+  peer.addEventListener('stuck', () => { if (person.peer === peer) callAnew(person); });
   peer.addEventListener('message', ({ detail }) => addMessage(person, { mine: false, ...detail }));
   peer.addEventListener('figures', ({ detail }) => {
     person.figures = detail;
@@ -146,11 +147,13 @@ function makePeer(person) {
   return peer;
 }
 
+function callAnew(person) {
+  person.peer?.close();
+  makePeer(person).call();
+}
+
 function connect(person) {
-  if (!person.peer || person.peer.state === 'closed' || person.peer.state === 'failed') {
-    person.peer?.close();
-    makePeer(person).call();
-  }
+  if (!person.peer || person.peer.state === 'closed' || person.peer.state === 'failed') callAnew(person);
   choose(person);
 }
 
@@ -163,7 +166,8 @@ function hangUp(person) {
 async function onDescription(message) {
   const person = people.get(message.from);
   if (!person) return;
-  const peer = person.peer ?? makePeer(person);
+  if (person.peer?.isAnother(message)) person.peer.close();
+  const peer = !person.peer || person.peer.state === 'closed' ? makePeer(person) : person.peer;
   try {
     await peer.takeDescription({ type: message.type, sdp: message.sdp });
   } catch (error) {

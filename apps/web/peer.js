@@ -4,6 +4,7 @@ const MESSAGE_SIZE = 65536;
 const BUFFER_HIGH = 1 << 20;   // bytes waiting in the browser
 const UNECHOED_MAX = 8 << 20;  // bytes on their way through the echo server
 const MEASURE_MS = 5000;
+const PATIENCE_MS = 4000;      // from descriptions that match to a connection
 
 export class Peer extends EventTarget {
   #room;
@@ -14,6 +15,7 @@ export class Peer extends EventTarget {
   #bulk;
   #pings = [];
   #poll;
+  #watchdog;
   counters = { out: 0, back: 0 };
 
   constructor(room, user) {
@@ -41,6 +43,7 @@ export class Peer extends EventTarget {
 
   close() {
     clearInterval(this.#poll);
+    clearTimeout(this.#watchdog);
     this.pc.close();
     this.#note('connection', 'closed');
   }
@@ -85,10 +88,32 @@ export class Peer extends EventTarget {
 
   #watchStates() {
     const { pc } = this;
-    pc.onsignalingstatechange = () => this.#note('signaling', pc.signalingState);
+    pc.onsignalingstatechange = () => {
+      this.#note('signaling', pc.signalingState);
+      this.#watch();
+    };
     pc.onicegatheringstatechange = () => this.#note('gathering', pc.iceGatheringState);
     pc.oniceconnectionstatechange = () => this.#note('ICE', pc.iceConnectionState);
-    pc.onconnectionstatechange = () => this.#note('connection', pc.connectionState);
+    pc.onconnectionstatechange = () => {
+      this.#note('connection', pc.connectionState);
+      this.#watch();
+    };
+  }
+
+  // What does not connect is tried anew, by one side first: now and then Chromium gathers nothing after a rollback, and
+  // an ICE restart does not help it.
+  #watch() {
+    const { pc } = this;
+    const waiting = pc.signalingState === 'stable' && !['connected', 'closed'].includes(pc.connectionState);
+    clearTimeout(this.#watchdog);
+    if (waiting) this.#watchdog = setTimeout(() => this.#emit('stuck'), PATIENCE_MS * (this.#polite ? 2 : 1));
+  }
+
+  // RFC 8866 section 5.2: another session id in an offer is another connection of the participant.
+  isAnother({ type, sdp }) {
+    const session = (text) => /^o=\S+ (\S+)/m.exec(text)?.[1];
+    const known = this.pc.remoteDescription;
+    return type === 'offer' && known != null && session(known.sdp) !== session(sdp);
   }
 
   #useChannel(channel) {
