@@ -18,6 +18,8 @@ extern "C" {
 #define DUET_TOKEN_TEXT_MAX    4096 /* bytes of a whole token */
 #define DUET_TOKEN_SUBJECT_MAX 128
 #define DUET_TOKEN_ROLE_MAX    32
+#define DUET_TOKEN_ISSUER_MAX  128 /* of "iss" and "aud" */
+#define DUET_TOKEN_KEYS_MAX    32  /* in one set: so many signatures are tried for a token that names no key */
 #define DUET_ROOM_ID_MAX       128
 
 /** What the bearer of a token may do: claim "perm". */
@@ -32,20 +34,80 @@ typedef struct duet_token_claims {
     unsigned permissions;                     /**< "perm"; a token without the claim may join */
     char room[DUET_ROOM_ID_MAX + 1];          /**< "room": a join token, good for this room only */
     char role[DUET_TOKEN_ROLE_MAX + 1];       /**< "role" in that room */
+    int64_t not_before;                       /**< "nbf", seconds since 1970; 0 when absent */
+    char audience[DUET_TOKEN_ISSUER_MAX + 1]; /**< "aud": the one that the policy asks for, otherwise the first; "" when
+                                               * it does not fit */
+    char issuer[DUET_TOKEN_ISSUER_MAX + 1];   /**< "iss"; "" when it does not fit */
 } duet_token_claims;
 
-/** Makes a token signed with HMAC SHA-256 (RFC 7515, "HS256").
+/** Keys that sign or check tokens. Each is pinned to one algorithm when it is added: a token can only choose among keys,
+ *  never how a key is used (RFC 8725 section 3.1). */
+typedef struct duet_token_keys duet_token_keys;
+
+/** An empty set. @return DUET_OK or DUET_ERR_NOMEM */
+DUET_API int duet_token_keys_create(duet_token_keys **out, const duet_env *env);
+DUET_API void duet_token_keys_destroy(duet_token_keys *keys); /**< wipes secrets; NULL is fine */
+DUET_API size_t duet_token_keys_count(const duet_token_keys *keys);
+
+/** Adds a shared secret for HS256.
+ *  @param kid     its name in tokens ("kid", RFC 7515 section 4.1.4); NULL: only for tokens that name no key
+ *  @param secret  copied; RFC 7518 section 3.2 wants 32 bytes or more
+ *  @return DUET_OK; DUET_ERR_INVALID (empty, or the PEM of a key); DUET_ERR_LIMIT; DUET_ERR_NOMEM */
+DUET_API int duet_token_keys_add_secret(duet_token_keys *keys, const char *kid, const void *secret, size_t len);
+
+/** Adds a public or private key (without a password) from PEM: RSA of 2048 to 8192 bits for RS256, P-256 for ES256
+ *  (RFC 7518), Ed25519 for EdDSA (RFC 8037).
+ *  @param reason  why not, static; may be NULL
+ *  @return DUET_OK; DUET_ERR_MALFORMED; DUET_ERR_UNSUPPORTED (another kind of key, or a weak one); DUET_ERR_LIMIT;
+ *          DUET_ERR_NOMEM */
+DUET_API int duet_token_keys_add_pem(duet_token_keys *keys, const char *kid, const char *pem, size_t len,
+                                     const char **reason);
+
+/** Adds the keys of a JWK Set (RFC 7517 section 5): "oct" of 32 bytes or more, RSA, P-256 and Ed25519. Those that "use",
+ *  "alg" or "key_ops" reserve for something else, that are weak, or of an unknown kind are left out.
+ *  @return DUET_OK (an empty set, too); DUET_ERR_MALFORMED; DUET_ERR_UNSUPPORTED (none of the keys is of use);
+ *          DUET_ERR_LIMIT, DUET_ERR_NOMEM: nothing was added */
+DUET_API int duet_token_keys_add_jwks(duet_token_keys *keys, const char *json, size_t len, const char **reason);
+
+/** What a token must say beyond being signed. */
+typedef struct duet_token_policy {
+    size_t size;
+    const char *audience;  /**< must be "aud" or in it (RFC 7519 section 4.1.3); NULL: not looked at */
+    const char *issuer;    /**< must be "iss"; NULL: not looked at */
+    unsigned skew_seconds; /**< how far clocks may differ, for "exp" and "nbf" */
+} duet_token_policy;
+
+/* clang-format off */
+#define DUET_TOKEN_POLICY_INIT { sizeof(duet_token_policy), NULL, NULL, 30 }
+/* clang-format on */
+
+/** Checks form, algorithm, signature, times, audience and issuer of a token in JWS compact form (RFC 7515 section 7.1).
+ *  A token with a "kid" is checked with the keys of that name only, one without with all keys of its algorithm; critical
+ *  extensions are refused, keys that the token itself brings are not looked at.
+ *
+ *  @param policy        NULL: DUET_TOKEN_POLICY_INIT
+ *  @param wall_seconds  wall-clock time, seconds since 1970
+ *  @param reason        why not, static and without any part of the token; may be NULL
+ *  @return DUET_OK; DUET_ERR_MALFORMED; DUET_ERR_UNSUPPORTED (the algorithm: "none", for example; critical extensions);
+ *          DUET_ERR_NOT_FOUND (there is no key of this "kid" and algorithm: newer keys might help); DUET_ERR_AUTH (wrong
+ *          signature, audience or issuer, expired, or not valid yet); DUET_ERR_NOMEM; DUET_ERR_CRYPTO */
+DUET_API int duet_token_check(duet_token_claims *out, const duet_token_keys *keys, const duet_token_policy *policy,
+                              const char *token, size_t len, int64_t wall_seconds, const char **reason);
+
+/** Makes a token. Its header tells algorithm and "kid" of the key.
  *  @param out  NUL-terminated, freed with duet_free
- *  @param key  the shared secret; RFC 7518 section 3.2 wants 32 bytes or more
- *  @return DUET_OK; DUET_ERR_INVALID (no subject, no expiry, or no key); DUET_ERR_NOMEM; DUET_ERR_CRYPTO */
+ *  @param kid  which key; NULL: the first that can sign
+ *  @return DUET_OK; DUET_ERR_INVALID (no subject, no expiry); DUET_ERR_NOT_FOUND (no such key with a private part);
+ *          DUET_ERR_NOMEM; DUET_ERR_CRYPTO */
+DUET_API int duet_token_sign_with(char **out, const duet_env *env, const duet_token_claims *claims,
+                                  const duet_token_keys *keys, const char *kid);
+
+/** Makes a token with one shared secret (HS256). @return as duet_token_sign_with; DUET_ERR_INVALID without a key, too */
 DUET_API int duet_token_sign(char **out, const duet_env *env, const duet_token_claims *claims, const void *key,
                              size_t key_len);
 
-/** Checks form, algorithm, signature and times of a token, the signature in constant time.
- *  @param wall_seconds  wall-clock time, seconds since 1970
- *  @param reason        why not, static and without any part of the token; may be NULL
- *  @return DUET_OK; DUET_ERR_MALFORMED; DUET_ERR_UNSUPPORTED (another algorithm than HS256, or critical extensions);
- *          DUET_ERR_AUTH (wrong signature, expired, or not valid yet); DUET_ERR_NOMEM; DUET_ERR_CRYPTO */
+/** Checks a token with one shared secret (HS256), to the second. @return as duet_token_check; DUET_ERR_UNSUPPORTED for
+ *  every other algorithm */
 DUET_API int duet_token_verify(duet_token_claims *out, const duet_env *env, const char *token, size_t len,
                                const void *key, size_t key_len, int64_t wall_seconds, const char **reason);
 
