@@ -10,8 +10,10 @@ void duet_date_write(char out[DUET_DATE_TEXT_MAX], int64_t seconds)
     time_t t = (time_t)seconds;
     struct tm tm;
 
-    if (!gmtime_r(&t, &tm) || tm.tm_year > 9999 - 1900 || tm.tm_year < -1900 ||
-        strftime(out, DUET_DATE_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+    bool known = gmtime_r(&t, &tm) && tm.tm_year <= 9999 - 1900 && tm.tm_year >= -1900;
+    size_t year =
+        known ? (size_t)snprintf(out, DUET_DATE_TEXT_MAX, "%04d", tm.tm_year + 1900) : 0; /* %Y does not pad */
+    if (!known || strftime(out + year, DUET_DATE_TEXT_MAX - year, "-%m-%dT%H:%M:%SZ", &tm) == 0)
         snprintf(out, DUET_DATE_TEXT_MAX, "9999-12-31T23:59:59Z");
 }
 
@@ -90,8 +92,8 @@ int duet_date_parse(int64_t *seconds, const char *text)
         return DUET_ERR_MALFORMED;
     if (!read_offset(&r, &offset) || !duet_text_at_end(&r) || !dashes || !colons || (t != 'T' && t != 't' && t != ' '))
         return DUET_ERR_MALFORMED;
-    if (year < 0 || !is_between(month, 1, 12) || !is_between(day, 1, days_in(year, month)) || !is_between(hour, 0, 23) ||
-        !is_between(minute, 0, 59) || !is_between(second, 0, 60))
+    if (year < 0 || !is_between(month, 1, 12) || !is_between(day, 1, days_in(year, month)) ||
+        !is_between(hour, 0, 23) || !is_between(minute, 0, 59) || !is_between(second, 0, 60))
         return DUET_ERR_MALFORMED;
     *seconds = day_number(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
     return DUET_OK;
