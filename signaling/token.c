@@ -4,6 +4,7 @@
 #include "duet/signaling.h"
 #include "signaling/encode.h"
 #include "signaling/json.h"
+#include "signaling/token_claims.h"
 #include "signaling/token_keys.h"
 #include <string.h>
 
@@ -250,10 +251,9 @@ static int check_times(duet_token_claims *out, const json_t *claims, const duet_
     return DUET_OK;
 }
 
-/* @return false when the claim is there and is not a text that fits */
-static bool copy_claim(char *out, size_t size, const json_t *claims, const char *name)
+bool duet_token_copy_text(char *out, size_t size, const json_t *object, const char *name)
 {
-    const json_t *value = json_object_get(claims, name);
+    const json_t *value = json_object_get(object, name);
 
     out[0] = 0;
     if (!value)
@@ -265,15 +265,13 @@ static bool copy_claim(char *out, size_t size, const json_t *claims, const char 
     return true;
 }
 
-static int read_permissions(const json_t *perm, unsigned *out)
+bool duet_token_read_permissions(unsigned *out, const json_t *list)
 {
     size_t i;
     const json_t *item;
 
-    *out = perm ? 0 : DUET_TOKEN_JOIN;
-    if (perm && !json_is_array(perm))
-        return DUET_ERR_MALFORMED;
-    json_array_foreach(perm, i, item)
+    *out = 0;
+    json_array_foreach(list, i, item)
     {
         const char *name = json_string_value(item);
         for (size_t n = 0; name && n < PERMISSION_COUNT; n++) {
@@ -281,7 +279,7 @@ static int read_permissions(const json_t *perm, unsigned *out)
                 *out |= permissions[n].bit;
         }
     }
-    return DUET_OK;
+    return json_is_array(list);
 }
 
 /* RFC 7519 section 4.1.3: a text, or an array of them. @return false when it is neither, or has not the wanted one */
@@ -335,11 +333,13 @@ static int read_claims(duet_token_claims *out, const json_t *claims, const duet_
     if (err != DUET_OK)
         return err;
     *reason = "a claim of the token is missing or has a wrong form";
-    if (!copy_claim(out->subject, sizeof(out->subject), claims, "sub") || !out->subject[0] ||
-        !copy_claim(out->room, sizeof(out->room), claims, "room") ||
-        !copy_claim(out->role, sizeof(out->role), claims, "role"))
+    if (!duet_token_copy_text(out->subject, sizeof(out->subject), claims, "sub") || !out->subject[0] ||
+        !duet_token_copy_text(out->room, sizeof(out->room), claims, "room") ||
+        !duet_token_copy_text(out->role, sizeof(out->role), claims, "role"))
         return DUET_ERR_MALFORMED;
-    return read_permissions(json_object_get(claims, "perm"), &out->permissions);
+    const json_t *perm = json_object_get(claims, "perm");
+    out->permissions = DUET_TOKEN_JOIN;
+    return !perm || duet_token_read_permissions(&out->permissions, perm) ? DUET_OK : DUET_ERR_MALFORMED;
 }
 
 int duet_token_check(duet_token_claims *out, const duet_token_keys *keys, const duet_token_policy *policy,
