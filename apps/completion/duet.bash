@@ -23,7 +23,7 @@ _duet_options()
                 "--deny-peer --allocations --user-allocations --bandwidth --user-bandwidth --alternate --workers --metrics --drain" \
                 "--json --verbose --help"
             ;;
-        token) echo "--secret --sub --perm --room --role --ttl --help" ;;
+        token) echo "--secret --key --kid --sub --perm --room --role --aud --iss --not-before --ttl --help" ;;
         *) echo "--help --version" ;;
     esac
 }
@@ -47,11 +47,11 @@ _duet_values()
         --format) echo "auto raw hex base64 pcap" ;;
         --setup) echo "active passive" ;;
         --perm) echo "create join moderate" ;;
-        --key) [ "$1" = turn ] && echo "file" || echo "other" ;;
+        --key) [ "$1" = turn ] || [ "$1" = token ] && echo "file" || echo "other" ;;
         --ice-servers | --ports | --bind | --impair | --password | --chan | --timeout | --name | --size | --seconds | --ping-seconds | \
             --connections | --streams | --signaling | --room | --token | --peer | --message | --count | --channel | --listen | --sub | \
-            --role | --ttl | --tls | --user | --realm | --relay | --allow-peer | --deny-peer | --allocations | --user-allocations | \
-            --bandwidth | --user-bandwidth | --alternate | --workers | --metrics | --drain | --mux) echo "other" ;;
+            --role | --ttl | --kid | --aud | --iss | --not-before | --tls | --user | --realm | --relay | --allow-peer | --deny-peer | \
+            --allocations | --user-allocations | --bandwidth | --user-bandwidth | --alternate | --workers | --metrics | --drain | --mux) echo "other" ;;
     esac
 }
 
