@@ -2,6 +2,7 @@
  * reading and writing both follow it. */
 #include "signaling/protocol.h"
 #include "base/text.h"
+#include <stdio.h>
 #include <string.h>
 
 #define TEXT_MAX      1024 /* bytes of any string but descriptions, candidates, tokens and explanations */
@@ -23,6 +24,11 @@ enum {
     IS_CANDIDATE = 1 << 9,
     IS_REASON = 1 << 10, /* with the id of the one who left */
     IS_OPTIONAL_TOKEN = 1 << 11,
+    IS_RESUME = 1 << 12,  /* resumeToken and lastSeq */
+    IS_RESUMED = 1 << 13, /* roomId, self, received */
+    IS_TOPOLOGY = 1 << 14,
+    IS_MANUAL = 1 << 15,
+    IS_OPTIONAL_ROOM = 1 << 16,
 };
 
 static const struct form {
@@ -39,9 +45,14 @@ static const struct form {
     [DUET_SIGNAL_OFFER] = {"offer", 0, IS_PEER | IS_SDP},
     [DUET_SIGNAL_ANSWER] = {"answer", 0, IS_PEER | IS_SDP},
     [DUET_SIGNAL_CANDIDATE] = {"candidate", 0, IS_PEER | IS_CANDIDATE},
-    [DUET_SIGNAL_LEAVE_ROOM] = {"leave_room", DUET_SIGNAL_FROM_CLIENT, IS_ROOM},
+    [DUET_SIGNAL_LEAVE_ROOM] = {"leave_room", DUET_SIGNAL_FROM_CLIENT, IS_OPTIONAL_ROOM},
     [DUET_SIGNAL_USER_LEFT] = {"user_left", DUET_SIGNAL_FROM_SERVER, IS_ROOM | IS_REASON},
     [DUET_SIGNAL_ERROR] = {"error", DUET_SIGNAL_FROM_SERVER, IS_CODE},
+    [DUET_SIGNAL_RESUME] = {"resume", DUET_SIGNAL_FROM_CLIENT, IS_RESUME},
+    [DUET_SIGNAL_RESUMED] = {"resumed", DUET_SIGNAL_FROM_SERVER, IS_ROOM | IS_RESUMED},
+    [DUET_SIGNAL_TOPOLOGY] = {"topology", DUET_SIGNAL_FROM_SERVER, IS_ROOM | IS_TOPOLOGY},
+    [DUET_SIGNAL_DISCOVER] = {"discover", 0, IS_PEER},
+    [DUET_SIGNAL_MANUAL] = {"manual", 0, IS_PEER | IS_MANUAL},
 };
 
 #define FORM_COUNT (sizeof(forms) / sizeof(forms[0]))
@@ -51,8 +62,17 @@ const char *duet_signal_type_name(duet_signal_type type)
     return type > DUET_SIGNAL_NONE && (size_t)type < FORM_COUNT ? forms[type].name : "";
 }
 
+/* Names that mean the same. */
+static const struct alias {
+    const char *name, *other;
+} client_aliases[] = {{"join", "join_room"}, {"leave", "leave_room"}};
+
 static duet_signal_type type_of(const char *name, duet_signal_side side)
 {
+    for (size_t i = 0; side == DUET_SIGNAL_FROM_CLIENT && i < sizeof(client_aliases) / sizeof(client_aliases[0]); i++) {
+        if (strcmp(client_aliases[i].name, name) == 0)
+            name = client_aliases[i].other;
+    }
     for (size_t i = DUET_SIGNAL_NONE + 1; i < FORM_COUNT; i++) {
         if (strcmp(forms[i].name, name) == 0)
             return forms[i].from == 0 || forms[i].from == side ? (duet_signal_type)i : DUET_SIGNAL_NONE;
@@ -148,12 +168,50 @@ static int read_ice_servers(duet_signal *m, const duet_env *env, const json_t *s
     return m->ice_servers ? DUET_OK : DUET_ERR_NOMEM;
 }
 
+static int read_manual(duet_signal *m, const duet_env *env, const json_t *manual)
+{
+    duet_buffer text;
+
+    if (!json_is_object(manual))
+        return DUET_ERR_INVALID;
+    duet_buffer_init(&text, env);
+    if (duet_json_write(&text, manual) == DUET_OK)
+        m->manual = m->own_manual = duet_buffer_steal(&text);
+    duet_buffer_free(&text);
+    return m->manual ? DUET_OK : DUET_ERR_NOMEM;
+}
+
+/* A count that JSON can carry exactly; absent is 0. */
+static bool read_number(uint64_t *out, const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+
+    *out = json_is_integer(value) && json_integer_value(value) > 0 ? (uint64_t)json_integer_value(value) : 0;
+    return !value || (json_is_integer(value) && json_integer_value(value) >= 0);
+}
+
+static bool read_topology(duet_signal *m, const json_t *object)
+{
+    return read_optional(&m->topology, object, "topology", TEXT_MAX) && read_optional(&m->sfu, object, "sfu", TEXT_MAX);
+}
+
 static int read_room_users(duet_signal *m, const duet_env *env, const json_t *object)
 {
-    if (!read_text(&m->self, object, "self", TEXT_MAX) || !read_optional(&m->topology, object, "topology", TEXT_MAX))
+    if (!read_text(&m->self, object, "self", TEXT_MAX) || !read_topology(m, object) ||
+        !read_optional(&m->resume_token, object, "resumeToken", TEXT_MAX))
         return DUET_ERR_INVALID;
     int err = read_users(m, env, json_object_get(object, "users"));
     return err == DUET_OK ? read_ice_servers(m, env, json_object_get(object, "iceServers")) : err;
+}
+
+static bool read_resume(duet_signal *m, const json_t *object)
+{
+    return read_text(&m->resume_token, object, "resumeToken", TEXT_MAX) && read_number(&m->last_seq, object, "lastSeq");
+}
+
+static bool read_resumed(duet_signal *m, const json_t *object)
+{
+    return read_text(&m->self, object, "self", TEXT_MAX) && read_number(&m->received, object, "received");
 }
 
 static bool read_room_id(duet_signal *m, const json_t *object)
@@ -168,7 +226,17 @@ static bool read_reason(duet_signal *m, const json_t *object)
 
 static bool read_code(duet_signal *m, const json_t *object)
 {
-    return read_text(&m->code, object, "code", TEXT_MAX) && read_optional(&m->message, object, "message", EXPLAIN_MAX);
+    return read_text(&m->code, object, "code", TEXT_MAX) &&
+           read_optional(&m->message, object, "message", EXPLAIN_MAX) &&
+           read_number(&m->retry_after_ms, object, "retryAfterMs");
+}
+
+/* `to` may be absent for the reader: the compatibility dialect means everybody then. */
+static bool read_peer(duet_signal *m, duet_signal_side side, const json_t *object)
+{
+    if (side == DUET_SIGNAL_FROM_SERVER)
+        return read_text(&m->from, object, "from", TEXT_MAX);
+    return !json_object_get(object, "to") || read_text(&m->to, object, "to", TEXT_MAX);
 }
 
 static int read_members(duet_signal *m, const duet_env *env, duet_signal_side side, const json_t *object,
@@ -185,10 +253,20 @@ static int read_members(duet_signal *m, const duet_env *env, duet_signal_side si
     *reason = "\"roomId\" must be 1 to 128 letters, digits, dots, dashes, underscores or tildes";
     if ((members & IS_ROOM) && !read_room_id(m, object))
         return DUET_ERR_INVALID;
-    *reason = from_client ? "\"to\" must be the id of a participant" : "\"from\" must be the id of a participant";
-    if ((members & IS_PEER) &&
-        !read_text(from_client ? &m->to : &m->from, object, from_client ? "to" : "from", TEXT_MAX))
+    if ((members & IS_OPTIONAL_ROOM) && json_object_get(object, "roomId") && !read_room_id(m, object))
         return DUET_ERR_INVALID;
+    *reason = from_client ? "\"to\" must be the id of a participant" : "\"from\" must be the id of a participant";
+    if ((members & IS_PEER) && !read_peer(m, side, object))
+        return DUET_ERR_INVALID;
+    *reason = "\"resumeToken\" must be a text and \"lastSeq\" a number";
+    if ((members & IS_RESUME) && !read_resume(m, object))
+        return DUET_ERR_INVALID;
+    *reason = "\"manual\" must be an object";
+    if (members & IS_MANUAL) {
+        int err = read_manual(m, env, json_object_get(object, "manual"));
+        if (err != DUET_OK)
+            return err;
+    }
     *reason = "\"sdp\" must be a text";
     if ((members & IS_SDP) && !read_text(&m->sdp, object, "sdp", DUET_SIGNAL_MESSAGE_MAX))
         return DUET_ERR_INVALID;
@@ -200,7 +278,8 @@ static int read_members(duet_signal *m, const duet_env *env, duet_signal_side si
         ((members & IS_EXPIRY) && !read_text(&m->expires_at, object, "expiresAt", TEXT_MAX)) ||
         ((members & IS_CODE) && !read_code(m, object)) ||
         ((members & IS_USER) && !read_user(&m->user, json_object_get(object, "user"))) ||
-        ((members & IS_REASON) && !read_reason(m, object)))
+        ((members & IS_RESUMED) && !read_resumed(m, object)) ||
+        ((members & IS_TOPOLOGY) && !read_topology(m, object)) || ((members & IS_REASON) && !read_reason(m, object)))
         return DUET_ERR_INVALID;
     return members & IS_SELF ? read_room_users(m, env, object) : DUET_OK;
 }
@@ -242,9 +321,9 @@ int duet_signal_parse(duet_signal *out, const duet_env *env, duet_signal_side si
     if (!type)
         return DUET_ERR_MALFORMED;
     out->type = type_of(type, side);
-    const json_t *seq = json_object_get(out->document, "seq");
-    if (side == DUET_SIGNAL_FROM_SERVER && json_integer_value(seq) > 0)
-        out->seq = (uint64_t)json_integer_value(seq);
+    *reason = "\"seq\" must be a number";
+    if (!read_number(&out->seq, out->document, "seq"))
+        return DUET_ERR_INVALID;
     *reason = "\"id\" must be a text of at most 64 characters";
     if (!read_request_id(out, out->document))
         return DUET_ERR_INVALID;
@@ -259,111 +338,173 @@ void duet_signal_free(duet_signal *m, const duet_env *env)
     json_decref(m->document);
     duet_free(env, m->own_users);
     duet_free(env, m->own_ice_servers);
+    duet_free(env, m->own_manual);
     *m = (duet_signal){.type = DUET_SIGNAL_NONE};
 }
 
 /* ---- writing ---- */
 
-/* A growing object that remembers when something could not be added. */
-typedef struct object_writer {
-    json_t *object;
-    bool failed;
-} object_writer;
-
-static void put(object_writer *w, const char *name, json_t *value)
+/* RFC 8259 section 7: what must be escaped, is; the text is UTF-8 already. */
+void duet_signal_write_text(duet_buffer *out, const char *text)
 {
-    if (json_object_set_new(w->object, name, value) != 0)
-        w->failed = true;
-}
+    const char *run = text;
 
-static void put_text(object_writer *w, const char *name, const char *text)
-{
-    if (text)
-        put(w, name, json_string(text));
-}
-
-static json_t *finish(object_writer *w)
-{
-    if (!w->failed)
-        return w->object;
-    json_decref(w->object);
-    return NULL;
-}
-
-static json_t *user_json(const duet_signaling_user *user)
-{
-    object_writer w = {json_object(), false};
-
-    put_text(&w, "id", user->id);
-    put_text(&w, "agentId", user->agent_id);
-    put_text(&w, "role", user->role);
-    return finish(&w);
-}
-
-static json_t *users_json(const duet_signal *m)
-{
-    json_t *users = json_array();
-
-    for (size_t i = 0; i < m->user_count; i++) {
-        if (json_array_append_new(users, user_json(&m->users[i])) != 0) {
-            json_decref(users);
-            return NULL;
-        }
+    duet_buffer_append(out, "\"", 1);
+    for (const char *c = text; *c; c++) {
+        if (*c != '"' && *c != '\\' && (uint8_t)*c >= 0x20)
+            continue;
+        duet_buffer_append(out, run, (size_t)(c - run));
+        if (*c == '\r')
+            duet_buffer_append(out, "\\r", 2);
+        else if (*c == '\n')
+            duet_buffer_append(out, "\\n", 2);
+        else if ((uint8_t)*c < 0x20)
+            duet_buffer_printf(out, "\\u%04x", (unsigned)*c);
+        else
+            duet_buffer_append(out, *c == '"' ? "\\\"" : "\\\\", 2);
+        run = c + 1;
     }
-    return users;
+    duet_buffer_text(out, run);
+    duet_buffer_append(out, "\"", 1);
 }
 
-static json_t *candidate_json(const duet_pc_candidate *c)
+/* `,"name":` */
+static void put_name(duet_buffer *out, const char *name)
 {
-    object_writer w = {json_object(), false};
-
-    put_text(&w, "candidate", c->candidate);
-    put_text(&w, "sdpMid", c->sdp_mid);
-    if (c->sdp_mline_index >= 0)
-        put(&w, "sdpMLineIndex", json_integer(c->sdp_mline_index));
-    put_text(&w, "usernameFragment", c->username_fragment);
-    return finish(&w);
+    duet_buffer_append(out, ",\"", 2);
+    duet_buffer_text(out, name);
+    duet_buffer_append(out, "\":", 2);
 }
 
-static void put_room_users(object_writer *w, const duet_signal *m)
+static void put_text(duet_buffer *out, const char *name, const char *text)
 {
-    json_error_t ignored;
+    if (!text)
+        return;
+    put_name(out, name);
+    duet_signal_write_text(out, text);
+}
 
-    put_text(w, "self", m->self);
-    put(w, "users", users_json(m));
-    put_text(w, "topology", m->topology);
-    if (m->ice_servers)
-        put(w, "iceServers", json_loads(m->ice_servers, JSON_REJECT_DUPLICATES, &ignored));
+static void put_json(duet_buffer *out, const char *name, const char *json)
+{
+    if (!json)
+        return;
+    put_name(out, name);
+    duet_buffer_text(out, json);
+}
+
+static void put_number(duet_buffer *out, const char *name, uint64_t number)
+{
+    char text[24];
+
+    if (number == 0)
+        return;
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+    put_json(out, name, text);
+}
+
+static void put_user(duet_buffer *out, const duet_signaling_user *user)
+{
+    duet_buffer_text(out, "{\"id\":");
+    duet_signal_write_text(out, user->id);
+    put_text(out, "agentId", user->agent_id);
+    put_text(out, "role", user->role);
+    duet_buffer_append(out, "}", 1);
+}
+
+static void put_users(duet_buffer *out, const duet_signal *m)
+{
+    put_name(out, "users");
+    duet_buffer_append(out, "[", 1);
+    for (size_t i = 0; i < m->user_count; i++) {
+        if (i > 0)
+            duet_buffer_append(out, ",", 1);
+        put_user(out, &m->users[i]);
+    }
+    duet_buffer_append(out, "]", 1);
+}
+
+static void put_candidate(duet_buffer *out, const duet_pc_candidate *c)
+{
+    char index[16];
+
+    put_name(out, "candidate");
+    duet_buffer_text(out, "{\"candidate\":");
+    duet_signal_write_text(out, c->candidate ? c->candidate : "");
+    put_text(out, "sdpMid", c->sdp_mid);
+    snprintf(index, sizeof(index), "%d", c->sdp_mline_index);
+    put_json(out, "sdpMLineIndex", c->sdp_mline_index >= 0 ? index : NULL);
+    put_text(out, "usernameFragment", c->username_fragment);
+    duet_buffer_append(out, "}", 1);
+}
+
+static void put_members(duet_buffer *out, const duet_signal *m, unsigned members)
+{
+    put_text(out, "id", members & IS_REASON ? m->user_id : m->id);
+    put_text(out, "code", m->code);
+    put_text(out, "message", m->message);
+    put_number(out, "retryAfterMs", m->retry_after_ms);
+    put_text(out, "token", m->token);
+    put_text(out, "agentId", m->agent_id);
+    put_text(out, "expiresAt", m->expires_at);
+    put_text(out, "roomId", m->room_id);
+    put_text(out, "resumeToken", m->resume_token);
+    put_number(out, "lastSeq", m->last_seq);
+    put_text(out, "reason", m->reason);
+    put_text(out, "to", m->to);
+    put_text(out, "from", m->from);
+    put_text(out, "sdp", m->sdp);
+    put_json(out, "manual", m->manual);
+    if (members & IS_CANDIDATE)
+        put_candidate(out, &m->candidate);
+    if (members & IS_USER) {
+        put_name(out, "user");
+        put_user(out, &m->user);
+    }
+    put_text(out, "self", m->self);
+    if (members & IS_SELF)
+        put_users(out, m);
+    put_text(out, "topology", m->topology);
+    put_text(out, "sfu", m->sfu);
+    put_json(out, "iceServers", members & IS_SELF ? m->ice_servers : NULL);
+    if (members & IS_RESUMED)
+        put_json(out, "received", m->received == 0 ? "0" : NULL);
+    put_number(out, "received", m->received);
+    if (m->members) {
+        duet_buffer_append(out, ",", 1);
+        duet_buffer_text(out, m->members);
+    }
+    put_number(out, "seq", m->seq);
 }
 
 int duet_signal_write(duet_buffer *out, const duet_signal *m)
 {
     if (m->type == DUET_SIGNAL_NONE || (size_t)m->type >= FORM_COUNT)
         return DUET_ERR_INVALID;
-    unsigned members = forms[m->type].members;
-    object_writer w = {json_object(), false};
-    put_text(&w, "type", forms[m->type].name);
-    put_text(&w, "id", members & IS_REASON ? m->user_id : m->id);
-    put_text(&w, "code", m->code);
-    put_text(&w, "message", m->message);
-    put_text(&w, "token", m->token);
-    put_text(&w, "agentId", m->agent_id);
-    put_text(&w, "expiresAt", m->expires_at);
-    put_text(&w, "roomId", m->room_id);
-    put_text(&w, "reason", m->reason);
-    put_text(&w, "to", m->to);
-    put_text(&w, "from", m->from);
-    put_text(&w, "sdp", m->sdp);
-    if (members & IS_CANDIDATE)
-        put(&w, "candidate", candidate_json(&m->candidate));
-    if (members & IS_USER)
-        put(&w, "user", user_json(&m->user));
-    if (members & IS_SELF)
-        put_room_users(&w, m);
-    if (m->seq > 0)
-        put(&w, "seq", json_integer((json_int_t)m->seq));
-    json_t *object = finish(&w);
-    int err = duet_json_write(out, object);
-    json_decref(object);
-    return err;
+    duet_buffer_text(out, "{\"type\":\"");
+    duet_buffer_text(out, forms[m->type].name);
+    duet_buffer_append(out, "\"", 1);
+    put_members(out, m, forms[m->type].members);
+    duet_buffer_append(out, "}", 1);
+    return out->failed ? DUET_ERR_NOMEM : DUET_OK;
+}
+
+/* ---- the compatibility dialect ---- */
+
+const char *duet_signal_compat_head(const char *text, size_t len, size_t *skip)
+{
+    static const struct {
+        const char *head, *instead;
+    } heads[] = {{"{\"type\":\"user_joined\"", "{\"type\":\"joined\""},
+                 {"{\"type\":\"user_left\"", "{\"type\":\"user_exit\""},
+                 {"{\"type\":\"offer\"", "{\"type\":\"getOffer\""},
+                 {"{\"type\":\"answer\"", "{\"type\":\"getAnswer\""},
+                 {"{\"type\":\"candidate\"", "{\"type\":\"getCandidate\""}};
+
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        *skip = strlen(heads[i].head);
+        if (len > *skip && memcmp(text, heads[i].head, *skip) == 0)
+            return heads[i].instead;
+    }
+    *skip = 0;
+    return NULL;
 }

@@ -11,6 +11,7 @@
 #define DUET_SIGNAL_USERS_MAX   1024  /* a client reads at most so many seats of a room */
 #define DUET_SIGNAL_SEAT_ID_MAX 64
 #define DUET_SIGNAL_SUBPROTOCOL "duet.v1"
+#define DUET_SIGNAL_COMPAT      "duet.compat" /* the dialect with the older names */
 
 /* Close codes of the protocol (WebSocket, RFC 6455 section 7.4.2: private use). */
 #define DUET_CLOSE_GOING_AWAY     1001
@@ -37,6 +38,11 @@ typedef enum duet_signal_type {
     DUET_SIGNAL_LEAVE_ROOM,
     DUET_SIGNAL_USER_LEFT,
     DUET_SIGNAL_ERROR,
+    DUET_SIGNAL_RESUME,
+    DUET_SIGNAL_RESUMED,
+    DUET_SIGNAL_TOPOLOGY,
+    DUET_SIGNAL_DISCOVER,
+    DUET_SIGNAL_MANUAL,
 } duet_signal_type;
 
 /* One message. Which members belong to which type is told by the table in protocol.c; the others are NULL. Strings are
@@ -44,10 +50,14 @@ typedef enum duet_signal_type {
 typedef struct duet_signal {
     duet_signal_type type;
     const char *id; /* of a request, repeated in its direct reply; NULL for none */
-    uint64_t seq;   /* of the seat; 0 for none */
+    uint64_t seq;   /* the server's of the seat, the client's of its own messages; 0 for none */
+    uint64_t last_seq, received;
     const char *token, *agent_id, *expires_at;
     const char *code, *message;
-    const char *room_id, *self, *topology, *user_id, *reason;
+    uint64_t retry_after_ms; /* of an error; 0 for none */
+    const char *room_id, *self, *topology, *sfu, *user_id, *reason;
+    const char *resume_token;
+    const char *manual; /* JSON object */
     const char *to, *from;
     const char *sdp;
     duet_pc_candidate candidate; /* with sdp_mline_index -1 when absent */
@@ -55,10 +65,11 @@ typedef struct duet_signal {
     const duet_signaling_user *users;
     size_t user_count;
     const char *ice_servers; /* JSON array */
+    const char *members;     /* to be written: more members as JSON, without the comma before them; NULL for none */
 
     json_t *document; /* owner of the strings of a parsed message */
     duet_signaling_user *own_users;
-    char *own_ice_servers;
+    char *own_ice_servers, *own_manual;
 } duet_signal;
 
 /* The side whose messages are understood: a server reads `to`, a client `from`. */
@@ -78,6 +89,13 @@ void duet_signal_free(duet_signal *message, const duet_env *env);
 
 /* Appends the JSON text. Members that are NULL are left out. @return DUET_OK, DUET_ERR_INVALID or DUET_ERR_NOMEM */
 int duet_signal_write(duet_buffer *out, const duet_signal *message);
+
+/* Appends a JSON string with its quotes. */
+void duet_signal_write_text(duet_buffer *out, const char *text);
+
+/* What the compatibility dialect calls a message of the server. `text` is the whole message, which begins with its type.
+ * @param skip  length of the beginning that is replaced @return the new beginning; NULL when the name is the same */
+const char *duet_signal_compat_head(const char *text, size_t len, size_t *skip);
 
 const char *duet_signal_type_name(duet_signal_type type);
 

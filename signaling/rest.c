@@ -1,21 +1,34 @@
-/* REST interface of the room server: rooms are created, listed, joined and closed with it. Errors are problem details
- * (RFC 9457); tokens come as RFC 6750 has it. */
+/* REST interface of the room server: who asks, for what, and the answers. Errors are problem details (RFC 9457); tokens come
+ * as RFC 6750 has it. What rooms look like as JSON is in rest_room.c. */
 #include "signaling/rest.h"
 #include "base/text.h"
+#include "signaling/date.h"
+#include "signaling/rest_room.h"
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-typedef struct rest_call {
+struct duet_rest_call {
     duet_hub *hub;
     const duet_env *env;
-    const duet_store_ops *store_ops;
-    void *store;
-    const duet_rest_request *request;
-    duet_rest_response *out;
+    duet_store *store;
+    duet_rest_done done; /* NULL: cancelled */
+    void *user;
+    bool inside; /* of duet_rest_start */
+    bool finished;
+    duet_auth_ticket *ticket;
+    char *method, *path, *body, *ws_url;
+    size_t body_len;
+    duet_time now;
+    int64_t wall_seconds;
+    char address[DUET_ADDRESS_TEXT_MAX];
     duet_token_claims who;
-    char room_id[DUET_ROOM_ID_MAX + 1];
-} rest_call;
+    char room_id[DUET_ROOM_ID_MAX + 1], seat_id[DUET_SEAT_ID_LEN + 1];
+    duet_room room;
+    json_t *list, *object; /* being collected */
+    duet_rest_response out;
+};
+
+typedef duet_rest_call rest_call;
 
 /* ---- responses ---- */
 
@@ -35,6 +48,7 @@ const char *duet_http_reason(int status)
                   {409, "Conflict"},
                   {413, "Content Too Large"},
                   {426, "Upgrade Required"},
+                  {429, "Too Many Requests"},
                   {500, "Internal Server Error"},
                   {503, "Service Unavailable"}};
 
@@ -43,6 +57,28 @@ const char *duet_http_reason(int status)
             return titles[i].title;
     }
     return "Error";
+}
+
+static void free_call(rest_call *c)
+{
+    duet_free(c->env, c->method);
+    duet_free(c->env, c->path);
+    duet_free(c->env, c->body);
+    duet_free(c->env, c->ws_url);
+    json_decref(c->list);
+    json_decref(c->object);
+    duet_buffer_free(&c->out.body);
+    duet_free(c->env, c);
+}
+
+/* The end of a call: its response goes out. */
+static void finish(rest_call *c, int err)
+{
+    c->finished = true;
+    if (c->done)
+        c->done(c->user, err == DUET_OK ? &c->out : NULL);
+    if (!c->inside)
+        free_call(c);
 }
 
 static int respond(duet_rest_response *out, int status, const char *type, json_t *body)
@@ -63,301 +99,402 @@ int duet_rest_problem(duet_rest_response *out, const duet_env *env, int status, 
                              status, "detail", detail));
 }
 
-static int problem(rest_call *c, int status, const char *detail)
+static void problem(rest_call *c, int status, const char *detail)
 {
-    return duet_rest_problem(c->out, c->env, status, detail);
+    finish(c, duet_rest_problem(&c->out, c->env, status, detail));
 }
 
-static int reply(rest_call *c, int status, json_t *body)
+static void reply(rest_call *c, int status, json_t *body)
 {
-    return respond(c->out, status, "application/json", body);
+    finish(c, respond(&c->out, status, "application/json", body));
 }
 
-static int no_content(rest_call *c)
+static void no_content(rest_call *c)
 {
-    c->out->status = 204;
-    return DUET_OK;
+    c->out.status = 204;
+    finish(c, DUET_OK);
 }
 
-/* ---- rooms as JSON ---- */
-
-static json_t *date_json(int64_t seconds)
+/* What the store refused for reasons that no handler has words for. */
+static void store_failed(rest_call *c, int err)
 {
-    time_t t = (time_t)seconds;
-    struct tm tm;
-    char text[40];
-
-    if (!gmtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        return json_null();
-    return json_string(text);
-}
-
-static json_t *room_json(const duet_room *room, size_t participants)
-{
-    return json_pack("{s:s,s:s,s:s,s:i,s:s,s:o,s:{s:b,s:b,s:i},s:I}", "roomId", room->id, "name", room->name, "type",
-                     room->kind == DUET_ROOM_VIDEO ? "video" : "voice", "maxParticipants", (int)room->max_participants,
-                     "createdBy", room->created_by, "createdAt", date_json(room->created_at), "settings", "muteOnEntry",
-                     (int)room->mute_on_entry, "allowRecording", (int)room->allow_recording, "maxDuration",
-                     (int)room->max_duration, "participantCount", (json_int_t)participants);
-}
-
-static json_t *participant_json(const duet_participant *p)
-{
-    return json_pack("{s:s,s:s,s:s,s:o}", "id", p->id, "agentId", p->agent_id, "role", p->role, "joinedAt",
-                     date_json(p->joined_at));
+    switch (err) {
+    case DUET_ERR_NOT_FOUND:
+        problem(c, 404, "there is no such room");
+        break;
+    case DUET_ERR_LIMIT:
+        problem(c, 503, "the server holds no more rooms");
+        break;
+    case DUET_ERR_STATE:
+        problem(c, 409, "there is such a room already");
+        break;
+    case DUET_ERR_NOMEM:
+        finish(c, err);
+        break;
+    default:
+        problem(c, 503, "rooms cannot be reached at the moment");
+    }
 }
 
 /* ---- POST /api/rooms ---- */
 
-static bool read_flag(const json_t *object, const char *name, bool *out)
+/* @return NULL, or what is wrong with the body; an absent one is {} */
+static const char *read_body(const rest_call *c, duet_room *room, int *err)
 {
-    const json_t *value = json_object_get(object, name);
-
-    *out = json_is_true(value);
-    return !value || json_is_boolean(value);
-}
-
-static bool read_count(const json_t *object, const char *name, json_int_t min, json_int_t max, unsigned *out)
-{
-    const json_t *value = json_object_get(object, name);
-
-    if (!value)
-        return true;
-    if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
-        return false;
-    *out = (unsigned)json_integer_value(value);
-    return true;
-}
-
-static bool read_name(const json_t *object, duet_room *room)
-{
-    const json_t *value = json_object_get(object, "name");
-    const char *name = value ? json_string_value(value) : "";
-
-    return name && duet_text_copy(room->name, sizeof(room->name), (duet_bytes){(const uint8_t *)name, strlen(name)});
-}
-
-static bool read_kind(const json_t *object, duet_room *room)
-{
-    const json_t *value = json_object_get(object, "type");
-    const char *kind = value ? json_string_value(value) : "voice";
-
-    room->kind = kind && strcmp(kind, "video") == 0 ? DUET_ROOM_VIDEO : DUET_ROOM_VOICE;
-    return kind && (room->kind == DUET_ROOM_VIDEO || strcmp(kind, "voice") == 0);
-}
-
-/* @return NULL, or what is wrong */
-static const char *read_room(const json_t *object, duet_room *room)
-{
-    const json_t *settings = json_object_get(object, "settings");
-
-    if (!read_name(object, room))
-        return "name is a text of at most 128 bytes";
-    if (!read_kind(object, room))
-        return "type is \"voice\" or \"video\"";
-    if (!read_count(object, "maxParticipants", 1, DUET_PARTICIPANTS_MAX, &room->max_participants))
-        return "maxParticipants is a number from 1 to 256";
-    if (settings && !json_is_object(settings))
-        return "settings is an object";
-    if (!read_flag(settings, "muteOnEntry", &room->mute_on_entry) ||
-        !read_flag(settings, "allowRecording", &room->allow_recording))
-        return "muteOnEntry and allowRecording are true or false";
-    if (!read_count(settings, "maxDuration", 0, 525600, &room->max_duration))
-        return "maxDuration is a number of minutes up to 525600";
-    return NULL;
-}
-
-/* RFC 9562 section 5.4: a random UUID. */
-static int make_uuid(const duet_env *env, char out[37])
-{
-    uint8_t r[16];
-
-    int err = duet_random(env, r, sizeof(r));
-    r[6] = (uint8_t)((r[6] & 0x0f) | 0x40);
-    r[8] = (uint8_t)((r[8] & 0x3f) | 0x80);
-    snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3],
-             r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
-    return err;
-}
-
-static int create_room(rest_call *c)
-{
-    duet_room room = {.max_participants = duet_hub_settings(c->hub)->max_participants,
-                      .created_at = c->request->wall_seconds};
     json_t *object = NULL;
     const char *wrong = NULL;
 
-    if (!(c->who.permissions & DUET_TOKEN_CREATE))
-        return problem(c, 403, "the token does not allow to create rooms");
-    int err = duet_json_parse_object(&object, c->request->body_len ? c->request->body : "{}",
-                                     c->request->body_len ? c->request->body_len : 2, &wrong);
-    if (err == DUET_OK)
-        wrong = read_room(object, &room);
+    *err = duet_json_parse_object(&object, c->body_len ? c->body : "{}", c->body_len ? c->body_len : 2, &wrong);
+    if (*err == DUET_OK)
+        wrong = duet_rest_read_room(object, room);
     json_decref(object);
-    if (err == DUET_ERR_NOMEM)
-        return err;
-    if (wrong)
-        return problem(c, 400, wrong);
-    memcpy(room.created_by, c->who.subject, sizeof(room.created_by));
-    err = make_uuid(c->env, room.id);
-    if (err == DUET_OK)
-        err = c->store_ops->room_create(c->store, &room);
-    if (err == DUET_ERR_LIMIT)
-        return problem(c, 503, "the server holds no more rooms");
+    return wrong;
+}
+
+static void room_created(void *user, int err)
+{
+    rest_call *c = user;
+
+    if (err != DUET_OK) {
+        store_failed(c, err);
+        return;
+    }
+    snprintf(c->out.location, sizeof(c->out.location), "/api/rooms/%s", c->room.id);
+    reply(c, 201, duet_rest_room_json(&c->room, 0));
+}
+
+static void create_room(rest_call *c)
+{
+    int err;
+
+    c->room =
+        (duet_room){.max_participants = duet_hub_settings(c->hub)->max_participants, .created_at = c->wall_seconds};
+    const char *wrong = read_body(c, &c->room, &err);
+    if (err == DUET_ERR_NOMEM) {
+        finish(c, err);
+        return;
+    }
+    if (wrong) {
+        problem(c, 400, wrong);
+        return;
+    }
+    memcpy(c->room.created_by, c->who.subject, sizeof(c->room.created_by));
+    err = duet_rest_make_uuid(c->env, c->room.id);
     if (err != DUET_OK)
-        return err;
-    snprintf(c->out->location, sizeof(c->out->location), "/api/rooms/%s", room.id);
-    return reply(c, 201, room_json(&room, 0));
+        finish(c, err);
+    else
+        c->store->ops->room_create(c->store->self, &c->room, room_created, c);
 }
 
 /* ---- GET /api/rooms, /api/rooms/:id, /api/rooms/:id/participants ---- */
 
-static void add_room(void *user, const duet_room *room, size_t participants)
+static void list_room(void *user, int err, const duet_room *room, size_t participants)
 {
-    json_array_append_new(user, room_json(room, participants));
+    rest_call *c = user;
+
+    if (room)
+        json_array_append_new(c->list, duet_rest_room_json(room, participants));
+    else if (err != DUET_OK)
+        store_failed(c, err);
+    else
+        reply(c, 200, json_pack("{s:O}", "rooms", c->list));
 }
 
-static int list_rooms(rest_call *c)
+static void list_rooms(rest_call *c)
 {
-    json_t *rooms = json_array();
-
-    if (!rooms)
-        return DUET_ERR_NOMEM;
-    c->store_ops->room_each(c->store, add_room, rooms);
-    return reply(c, 200, json_pack("{s:o}", "rooms", rooms));
+    c->list = json_array();
+    if (c->list)
+        c->store->ops->room_list(c->store->self, list_room, c);
+    else
+        finish(c, DUET_ERR_NOMEM);
 }
 
-static void count_participant(void *user, const duet_participant *p)
+static void list_person(void *user, int err, const duet_participant *p)
 {
-    (void)p;
-    ++*(size_t *)user;
+    rest_call *c = user;
+
+    if (p) {
+        json_array_append_new(c->list, duet_rest_participant_json(p));
+        return;
+    }
+    if (err != DUET_OK) {
+        store_failed(c, err);
+        return;
+    }
+    json_t *body = c->object ? json_incref(c->object) : json_object();
+    json_object_set(body, "participants", c->list);
+    reply(c, 200, body);
 }
 
-static int show_room(rest_call *c)
+static void list_participants(rest_call *c)
 {
-    duet_room room;
-    size_t count = 0;
-
-    int err = c->store_ops->room_get(c->store, c->room_id, &room);
-    if (err != DUET_OK)
-        return problem(c, 404, "there is no such room");
-    c->store_ops->participant_each(c->store, c->room_id, count_participant, &count);
-    return reply(c, 200, room_json(&room, count));
+    c->list = json_array();
+    if (c->list)
+        c->store->ops->people(c->store->self, c->room_id, list_person, c);
+    else
+        finish(c, DUET_ERR_NOMEM);
 }
 
-static void add_participant(void *user, const duet_participant *p)
+static void show_room_found(void *user, int err, const duet_room *room, size_t participants)
 {
-    json_array_append_new(user, participant_json(p));
+    rest_call *c = user;
+
+    if (err != DUET_OK) {
+        store_failed(c, err);
+        return;
+    }
+    c->object = duet_rest_room_json(room, participants);
+    if (c->object)
+        list_participants(c);
+    else
+        finish(c, DUET_ERR_NOMEM);
 }
 
-static int list_participants(rest_call *c)
+static void show_room(rest_call *c)
 {
-    json_t *list = json_array();
-
-    if (!list)
-        return DUET_ERR_NOMEM;
-    if (c->store_ops->participant_each(c->store, c->room_id, add_participant, list) == DUET_OK)
-        return reply(c, 200, json_pack("{s:o}", "participants", list));
-    json_decref(list);
-    return problem(c, 404, "there is no such room");
+    c->store->ops->room_get(c->store->self, c->room_id, show_room_found, c);
 }
 
-/* ---- POST /api/rooms/:id/join, DELETE /api/rooms/:id ---- */
+/* ---- POST /api/rooms/:id/join ---- */
 
-static int make_join_token(rest_call *c)
+static void room_to_join(void *user, int err, const duet_room *room, size_t participants)
 {
+    rest_call *c = user;
+    const duet_hub_config *k = duet_hub_settings(c->hub);
     duet_token_claims claims = {.permissions = DUET_TOKEN_JOIN,
-                                .expires_at = c->request->wall_seconds + DUET_REST_JOIN_TOKEN_TTL};
-    duet_room room;
-    char *token;
+                                .expires_at = c->wall_seconds + DUET_REST_JOIN_TOKEN_TTL};
+    char expires_at[DUET_DATE_TEXT_MAX], *token = NULL;
 
-    if (!(c->who.permissions & DUET_TOKEN_JOIN))
-        return problem(c, 403, "the token does not allow to join rooms");
-    if (c->store_ops->room_get(c->store, c->room_id, &room) != DUET_OK)
-        return problem(c, 404, "there is no such room");
+    (void)participants;
+    if (err != DUET_OK) {
+        store_failed(c, err);
+        return;
+    }
     memcpy(claims.subject, c->who.subject, sizeof(claims.subject));
-    memcpy(claims.room, room.id, sizeof(claims.room));
-    strcpy(claims.role, strcmp(room.created_by, c->who.subject) == 0 ? "owner" : "participant");
-    int err = duet_token_sign(&token, c->env, &claims, c->request->secret, c->request->secret_len);
-    if (err != DUET_OK)
-        return err;
-    json_t *body = json_pack("{s:s,s:o,s:s}", "token", token, "expiresAt", date_json(claims.expires_at), "url",
-                             c->request->ws_url);
+    memcpy(claims.room, room->id, sizeof(claims.room));
+    strcpy(claims.role, strcmp(room->created_by, c->who.subject) == 0 ? "owner" : "participant");
+    err = duet_token_sign(&token, c->env, &claims, k->join_secret, k->join_secret_len);
+    if (err != DUET_OK) {
+        finish(c, err);
+        return;
+    }
+    duet_date_write(expires_at, claims.expires_at);
+    json_t *body = json_pack("{s:s,s:s,s:s}", "token", token, "expiresAt", expires_at, "url", c->ws_url);
     duet_free(c->env, token);
-    return reply(c, 200, body);
+    reply(c, 200, body);
 }
 
-static int delete_room(rest_call *c)
+static void make_join_token(rest_call *c)
 {
-    duet_room room;
+    c->store->ops->room_get(c->store->self, c->room_id, room_to_join, c);
+}
 
-    if (c->store_ops->room_get(c->store, c->room_id, &room) != DUET_OK)
-        return problem(c, 404, "there is no such room");
-    if (!(c->who.permissions & DUET_TOKEN_MODERATE) && strcmp(room.created_by, c->who.subject) != 0)
-        return problem(c, 403, "only the room's creator and moderators may close it");
-    duet_hub_close_room(c->hub, c->room_id);
-    return no_content(c);
+/* ---- PATCH and DELETE /api/rooms/:id, DELETE /api/rooms/:id/participants/:pid ---- */
+
+static bool may_moderate(const rest_call *c, const duet_room *room)
+{
+    return (c->who.permissions & DUET_TOKEN_MODERATE) || strcmp(room->created_by, c->who.subject) == 0;
+}
+
+static void changed(void *user, int err)
+{
+    rest_call *c = user;
+
+    if (err == DUET_ERR_NOT_FOUND && c->seat_id[0])
+        problem(c, 404, "nobody in the room has this id");
+    else if (err != DUET_OK)
+        store_failed(c, err);
+    else
+        no_content(c);
+}
+
+static void updated(void *user, int err)
+{
+    rest_call *c = user;
+
+    if (err != DUET_OK)
+        store_failed(c, err);
+    else
+        show_room(c);
+}
+
+static void update_room(rest_call *c)
+{
+    int err;
+
+    const char *wrong = read_body(c, &c->room, &err);
+    if (err == DUET_ERR_NOMEM)
+        finish(c, err);
+    else if (wrong)
+        problem(c, 400, wrong);
+    else
+        c->store->ops->room_update(c->store->self, &c->room, updated, c);
+}
+
+/* What is done to a room by those who may. */
+static void room_to_change(void *user, int err, const duet_room *room, size_t participants)
+{
+    rest_call *c = user;
+
+    (void)participants;
+    if (err != DUET_OK) {
+        store_failed(c, err);
+        return;
+    }
+    if (!may_moderate(c, room)) {
+        problem(c, 403, "only the room's creator and moderators may do this");
+        return;
+    }
+    c->room = *room;
+    if (c->method[0] == 'P')
+        update_room(c);
+    else if (c->seat_id[0])
+        c->store->ops->kick(c->store->self, c->room_id, c->seat_id, changed, c);
+    else
+        c->store->ops->room_remove(c->store->self, c->room_id, changed, c);
+}
+
+static void change_room(rest_call *c)
+{
+    c->store->ops->room_get(c->store->self, c->room_id, room_to_change, c);
+}
+
+/* ---- POST /api/turn-credentials ---- */
+
+static void give_turn_credentials(rest_call *c)
+{
+    const duet_hub_config *k = duet_hub_settings(c->hub);
+    json_error_t ignored;
+    duet_buffer text;
+
+    if (!k->turn.urls) {
+        problem(c, 404, "this server knows no TURN server");
+        return;
+    }
+    duet_buffer_init(&text, c->env);
+    duet_hub_write_ice_servers(&text, c->hub, c->who.subject, c->wall_seconds);
+    json_t *servers = text.failed ? NULL : json_loads((const char *)text.data, 0, &ignored);
+    duet_buffer_free(&text);
+    if (!servers) {
+        finish(c, DUET_ERR_NOMEM);
+        return;
+    }
+    json_t *first = json_array_get(servers, 0);
+    json_t *body = json_pack("{s:O,s:O,s:O,s:i,s:o}", "username", json_object_get(first, "username"), "credential",
+                             json_object_get(first, "credential"), "urls", json_object_get(first, "urls"), "ttl",
+                             (int)k->turn.ttl, "iceServers", servers);
+    reply(c, 200, body);
 }
 
 /* ---- routing ---- */
 
-typedef int (*rest_handler)(rest_call *c);
+typedef void (*rest_handler)(rest_call *c);
 
+/* Path below /api; ":id" stands for a room's id, ":pid" for a participant's. */
 static const struct route {
-    const char *method, *rest; /* what follows the room id; NULL: the collection itself */
+    const char *method, *path;
+    unsigned permission; /* that the token must have; 0: any */
     rest_handler handler;
 } routes[] = {
-    {"GET", NULL, list_rooms},
-    {"POST", NULL, create_room},
-    {"GET", "", show_room},
-    {"DELETE", "", delete_room},
-    {"GET", "/participants", list_participants},
-    {"POST", "/join", make_join_token},
+    {"GET", "rooms", 0, list_rooms},
+    {"POST", "rooms", DUET_TOKEN_CREATE, create_room},
+    {"GET", "rooms/:id", 0, show_room},
+    {"PATCH", "rooms/:id", 0, change_room},
+    {"DELETE", "rooms/:id", 0, change_room},
+    {"GET", "rooms/:id/participants", 0, list_participants},
+    {"DELETE", "rooms/:id/participants/:pid", 0, change_room},
+    {"POST", "rooms/:id/join", DUET_TOKEN_JOIN, make_join_token},
+    {"POST", "turn-credentials", DUET_TOKEN_JOIN, give_turn_credentials},
 };
 
-static bool same_rest(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
+#define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
 
 static bool is_not_slash(uint8_t c)
 {
     return c != '/';
 }
 
-/* Splits the path behind /api/rooms into room id and rest. @return false for paths of nothing */
-static bool split_path(rest_call *c, const char **rest)
+static bool is_seat_id(const char *id)
 {
-    const char *path = c->request->path;
-    duet_reader r = duet_text_reader(path, strlen(path));
-
-    *rest = NULL;
-    if (!duet_text_skip_word(&r, "/api/rooms"))
-        return false;
-    if (duet_text_at_end(&r))
-        return true;
-    if (!duet_text_skip(&r, '/') || !duet_text_copy(c->room_id, sizeof(c->room_id), duet_text_run(&r, is_not_slash)))
-        return false;
-    *rest = path + r.pos;
-    return duet_room_id_valid(c->room_id);
+    return strlen(id) == DUET_SEAT_ID_LEN && duet_room_id_valid(id); /* of the same characters */
 }
 
-static int dispatch(rest_call *c, const char *rest)
+/* Whether the path has the route's form; fills the ids. */
+static bool matches(rest_call *c, const char *form)
 {
-    bool exists = false;
+    duet_reader path = duet_text_reader(c->path, strlen(c->path)), pattern = duet_text_reader(form, strlen(form));
 
-    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-        if (!same_rest(routes[i].rest, rest))
-            continue;
-        exists = true;
-        if (strcmp(routes[i].method, c->request->method) == 0)
-            return routes[i].handler(c);
+    c->room_id[0] = c->seat_id[0] = 0;
+    if (!duet_text_skip_word(&path, "/api/"))
+        return false;
+    for (;;) {
+        duet_bytes part = duet_text_run(&path, is_not_slash), word = duet_text_run(&pattern, is_not_slash);
+        if (duet_text_is(word, ":id")) {
+            if (!duet_text_copy(c->room_id, sizeof(c->room_id), part) || !duet_room_id_valid(c->room_id))
+                return false;
+        } else if (duet_text_is(word, ":pid")) {
+            if (!duet_text_copy(c->seat_id, sizeof(c->seat_id), part) || !is_seat_id(c->seat_id))
+                return false;
+        } else if (part.len != word.len || memcmp(part.data, word.data, word.len) != 0) {
+            return false;
+        }
+        if (!duet_text_skip(&pattern, '/'))
+            return duet_text_at_end(&path);
+        if (!duet_text_skip(&path, '/'))
+            return false;
     }
-    if (!exists)
-        return problem(c, 404, "there is nothing here");
-    c->out->allow = !rest ? "GET, POST" : rest[0] == 0 ? "GET, DELETE" : rest[1] == 'j' ? "POST" : "GET";
-    return problem(c, 405, "another method is meant here");
 }
+
+/* "GET, POST": what the resource of this route can. */
+static const char *allowed(const char *path)
+{
+    static const struct {
+        const char *path, *allow;
+    } resources[] = {{"rooms", "GET, POST"},
+                     {"rooms/:id", "GET, PATCH, DELETE"},
+                     {"rooms/:id/participants", "GET"},
+                     {"rooms/:id/participants/:pid", "DELETE"}};
+
+    for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++) {
+        if (strcmp(resources[i].path, path) == 0)
+            return resources[i].allow;
+    }
+    return "POST";
+}
+
+static const struct route *find_route(rest_call *c, const char **exists)
+{
+    *exists = NULL;
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        if (!matches(c, routes[i].path))
+            continue;
+        *exists = routes[i].path;
+        if (strcmp(routes[i].method, c->method) == 0)
+            return &routes[i];
+    }
+    return NULL;
+}
+
+static void dispatch(rest_call *c)
+{
+    const char *exists;
+
+    const struct route *route = find_route(c, &exists);
+    if (!exists) {
+        problem(c, 404, "there is nothing here");
+    } else if (!route) {
+        c->out.allow = allowed(exists);
+        problem(c, 405, "another method is meant here");
+    } else if (route->permission && !(c->who.permissions & route->permission)) {
+        problem(c, 403, "the token does not allow this");
+    } else if (c->who.room[0] && strcmp(c->who.room, c->room_id) != 0) {
+        problem(c, 403, "the token is for another room");
+    } else {
+        route->handler(c);
+    }
+}
+
+/* ---- who asks ---- */
 
 const char *duet_bearer_token(const char *authorization)
 {
@@ -370,25 +507,94 @@ const char *duet_bearer_token(const char *authorization)
     return authorization + r.pos;
 }
 
-int duet_rest_handle(duet_rest_response *out, duet_hub *hub, const duet_rest_request *request)
+static bool is_within_rate(rest_call *c, uint64_t *retry_ms)
 {
-    rest_call c = {.hub = hub, .env = duet_hub_env(hub), .request = request, .out = out};
-    const char *token = duet_bearer_token(request->authorization), *why = NULL, *rest;
+    duet_limits *limits = duet_hub_settings(c->hub)->limits;
 
-    *out = (duet_rest_response){.status = 500};
-    duet_buffer_init(&out->body, c.env);
-    c.store_ops = duet_hub_store(hub, &c.store);
-    if (!token)
-        return problem(&c, 401, "a bearer token is needed");
-    int err = duet_token_verify(&c.who, c.env, token, strlen(token), request->secret, request->secret_len,
-                                request->wall_seconds, &why);
-    if (err == DUET_ERR_NOMEM)
-        return err;
-    if (err != DUET_OK)
-        return problem(&c, 401, why);
-    if (!split_path(&c, &rest))
-        return problem(&c, 404, "there is nothing here");
-    if (c.who.room[0] && strcmp(c.who.room, c.room_id) != 0)
-        return problem(&c, 403, "the token is for another room");
-    return dispatch(&c, rest);
+    return !limits ||
+           (duet_limits_message(limits, DUET_LIMIT_AGENT, c->who.subject, c->now, retry_ms) &&
+            (!c->address[0] || duet_limits_message(limits, DUET_LIMIT_ADDRESS, c->address, c->now, retry_ms)));
+}
+
+static void token_checked(void *user, int err, const duet_token_claims *claims, const char *why)
+{
+    rest_call *c = user;
+    uint64_t retry_ms = 0;
+
+    c->ticket = NULL;
+    if (err == DUET_ERR_NOMEM) {
+        finish(c, err);
+    } else if (err != DUET_OK) {
+        problem(c, 401, why);
+    } else {
+        c->who = *claims;
+        if (is_within_rate(c, &retry_ms)) {
+            dispatch(c);
+            return;
+        }
+        c->out.retry_after = (unsigned)(retry_ms / 1000 + 1);
+        duet_hub_count(c->hub)->rate_limited++;
+        problem(c, 429, "too many requests");
+    }
+}
+
+static int copy_request(rest_call *c, const duet_rest_request *request)
+{
+    c->method = duet_strdup(c->env, request->method);
+    c->path = duet_strdup(c->env, request->path);
+    c->body = duet_strndup(c->env, request->body, request->body_len);
+    c->ws_url = duet_strdup(c->env, request->ws_url);
+    c->body_len = request->body_len;
+    c->now = request->now;
+    c->wall_seconds = request->wall_seconds;
+    snprintf(c->address, sizeof(c->address), "%s", request->address ? request->address : "");
+    return c->method && c->path && c->body && c->ws_url ? DUET_OK : DUET_ERR_NOMEM;
+}
+
+static void start(rest_call *c, const duet_rest_request *request)
+{
+    const char *token = duet_bearer_token(request->authorization);
+
+    if (copy_request(c, request) != DUET_OK)
+        finish(c, DUET_ERR_NOMEM);
+    else if (!token)
+        problem(c, 401, "a bearer token is needed");
+    else
+        duet_auth_check(&c->ticket, duet_hub_settings(c->hub)->auth, token, strlen(token), request->wall_seconds,
+                        token_checked, c);
+}
+
+void duet_rest_start(duet_rest_call **call, duet_hub *hub, const duet_rest_request *request, duet_rest_done done,
+                     void *user)
+{
+    rest_call *c = duet_calloc(duet_hub_env(hub), sizeof(*c));
+
+    *call = NULL;
+    if (!c) {
+        done(user, NULL);
+        return;
+    }
+    c->hub = hub;
+    c->env = duet_hub_env(hub);
+    c->store = duet_hub_store(hub);
+    c->done = done;
+    c->user = user;
+    c->inside = true;
+    c->out.status = 500;
+    duet_buffer_init(&c->out.body, c->env);
+    start(c, request);
+    c->inside = false;
+    if (c->finished)
+        free_call(c);
+    else
+        *call = c;
+}
+
+void duet_rest_cancel(duet_rest_call *c)
+{
+    c->done = NULL;
+    if (!c->ticket)
+        return; /* the store answers, and that frees it */
+    duet_auth_cancel(c->ticket);
+    free_call(c);
 }

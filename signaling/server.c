@@ -10,13 +10,9 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define CONNECTIONS_DEFAULT  1024
-#define ROOMS_DEFAULT        1024
-#define PARTICIPANTS_DEFAULT 10
-#define SILENCE_TIMEOUT      10 /* seconds without a byte of a request, or with an answer that is not read */
-#define HEADERS_MAX          8192
-#define SWEEP_INTERVAL       5
-#define LAST_CALL            2 /* seconds from stop to the end */
+#define HEADERS_MAX    8192
+#define SWEEP_INTERVAL 5
+#define LAST_CALL      2 /* seconds from stop to the end */
 
 duet_time server_now(void)
 {
@@ -47,54 +43,35 @@ void server_sweep_later(duet_signaling_server *s)
         event_add(s->sweep, &interval);
 }
 
-/* ---- configuration ---- */
+/* ---- ticking ---- */
 
-static bool is_json_array(const char *text)
+static void tick(evutil_socket_t fd, short what, void *arg)
 {
-    json_error_t ignored;
+    duet_signaling_server *s = arg;
+    duet_store *store = duet_hub_store(s->hub);
 
-    json_t *value = json_loads(text, JSON_REJECT_DUPLICATES, &ignored);
-    bool is_array = json_is_array(value);
-    json_decref(value);
-    return is_array;
+    (void)fd;
+    (void)what;
+    store->ops->tick(store->self, server_now(), server_wall_seconds());
+    duet_auth_tick(s->auth, server_now(), server_wall_seconds());
+    server_schedule(s);
 }
 
-static int copy_config(duet_signaling_server *s, const duet_signaling_server_config *config)
+void server_schedule(duet_signaling_server *s)
 {
-    duet_signaling_server_config *k = &s->config;
+    const duet_store *store = s->hub ? duet_hub_store(s->hub) : NULL;
 
-    *k = (duet_signaling_server_config)DUET_SIGNALING_SERVER_CONFIG_INIT;
-    memcpy(k, config, config->size < sizeof(*k) ? config->size : sizeof(*k));
-    if (!k->listen || duet_address_parse_port(&s->address, k->listen) != DUET_OK || !k->secret || k->secret_len == 0 ||
-        (k->ice_servers && !is_json_array(k->ice_servers)))
-        return DUET_ERR_INVALID;
-    k->max_connections = k->max_connections ? k->max_connections : CONNECTIONS_DEFAULT;
-    k->max_rooms = k->max_rooms ? k->max_rooms : ROOMS_DEFAULT;
-    k->max_participants = k->max_participants ? k->max_participants : PARTICIPANTS_DEFAULT;
-    if (k->max_participants > DUET_PARTICIPANTS_MAX)
-        return DUET_ERR_INVALID;
-    s->ice_servers = duet_strdup(&s->env, k->ice_servers);
-    s->web_folder = duet_strdup(&s->env, k->web_folder);
-    s->secret = duet_memdup(&s->env, k->secret, k->secret_len);
-    bool complete = s->secret && (s->ice_servers || !k->ice_servers) && (s->web_folder || !k->web_folder);
-    return complete ? DUET_OK : DUET_ERR_NOMEM;
-}
-
-static int make_hub(duet_signaling_server *s)
-{
-    duet_hub_config config = {.env = &s->env,
-                              .ops = duet_store_memory_ops(),
-                              .rooms_on_join = s->config.rooms_on_join,
-                              .max_participants = s->config.max_participants,
-                              .ice_servers = s->ice_servers};
-
-    int err = duet_store_memory_create(&config.store, &s->env, s->config.max_rooms);
-    if (err != DUET_OK)
-        return err;
-    err = duet_hub_create(&s->hub, &config);
-    if (err != DUET_OK)
-        config.ops->destroy(config.store);
-    return err;
+    if (!store || !store->ops || !s->auth || !s->ticker)
+        return;
+    duet_time a = store->ops->deadline(store->self), b = duet_auth_deadline(s->auth), now = server_now();
+    duet_time deadline = a < b ? a : b;
+    if (deadline == DUET_NEVER) {
+        event_del(s->ticker);
+        return;
+    }
+    duet_time left = deadline > now ? deadline - now : 0;
+    struct timeval tv = {.tv_sec = (time_t)(left / 1000000u), .tv_usec = (suseconds_t)(left % 1000000u)};
+    event_add(s->ticker, &tv);
 }
 
 /* ---- listening ---- */
@@ -119,10 +96,11 @@ static int start_http(duet_signaling_server *s)
     s->http = evhttp_new(s->base);
     if (!s->http)
         return DUET_ERR_NOMEM;
-    evhttp_set_timeout(s->http, SILENCE_TIMEOUT);
+    evhttp_set_timeout(s->http, (int)s->config.limits.request_seconds);
     evhttp_set_max_headers_size(s->http, HEADERS_MAX);
     evhttp_set_max_body_size(s->http, DUET_REST_BODY_MAX);
-    evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE);
+    evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE |
+                                            EVHTTP_REQ_PATCH | EVHTTP_REQ_OPTIONS);
     evhttp_set_gencb(s->http, server_http_request, s);
     evhttp_set_bevcb(s->http, server_arrivals_accept, s);
     duet_address_ip_text(&s->address, ip, sizeof(ip));
@@ -135,23 +113,63 @@ static int start_http(duet_signaling_server *s)
     return DUET_OK;
 }
 
-static int start(duet_signaling_server *s, const duet_signaling_server_config *config)
+static int make_loop(duet_signaling_server *s)
 {
-    int err = copy_config(s, config);
-    if (err != DUET_OK)
-        return err;
     s->own_base = !s->config.base;
     s->base = s->own_base ? event_base_new() : s->config.base;
     if (!s->base)
         return DUET_ERR_NOMEM;
     s->sweep = event_new(s->base, -1, 0, sweep, s);
-    if (!s->sweep)
+    s->ticker = event_new(s->base, -1, 0, tick, s);
+    if (!s->sweep || !s->ticker)
         return DUET_ERR_NOMEM;
-    err = make_hub(s);
-    return err == DUET_OK ? start_http(s) : err;
+    return duet_http_client_create(&s->http_client, &s->env, s->base, s->config.ca_file);
 }
 
-int duet_signaling_server_create(duet_signaling_server **out, const duet_signaling_server_config *config)
+/* Everything but what other processes notice. */
+static int prepare(duet_signaling_server *s, const duet_signaling_server_config *config)
+{
+    int err = server_config_copy(&s->config, config);
+    if (err == DUET_OK && duet_address_parse_port(&s->address, s->config.listen) != DUET_OK)
+        err = DUET_ERR_INVALID;
+    if (err == DUET_OK)
+        err = duet_random(&s->env, s->join_secret, sizeof(s->join_secret));
+    if (err == DUET_OK)
+        err = make_loop(s);
+    if (err == DUET_OK) {
+        duet_signaling_server_config first = s->config;
+        err = server_config_apply(s, &first);
+    }
+    return err;
+}
+
+static int start(duet_signaling_server *s, const duet_signaling_server_config *config)
+{
+    int err = prepare(s, config);
+
+    if (err == DUET_OK)
+        err = server_store_open(s);
+    if (err == DUET_OK)
+        err = start_http(s);
+    server_schedule(s);
+    return err;
+}
+
+int duet_signaling_server_configure(duet_signaling_server *s, const duet_signaling_server_config *config)
+{
+    duet_signaling_server_config next;
+
+    int err = server_config_copy(&next, config);
+    if (err == DUET_OK)
+        err = server_config_apply(s, &next);
+    server_log(s, err == DUET_OK ? DUET_LOG_INFO : DUET_LOG_ERROR, "reloaded",
+               json_pack("{s:b,s:s}", "ok", err == DUET_OK, "reason", duet_strerror(err)));
+    server_schedule(s);
+    return err;
+}
+
+static int make(duet_signaling_server **out, const duet_signaling_server_config *config,
+                int (*begin)(duet_signaling_server *s, const duet_signaling_server_config *config))
 {
     duet_env env = duet_env_resolve(config->env);
     duet_signaling_server *s = duet_calloc(&env, sizeof(*s));
@@ -160,7 +178,7 @@ int duet_signaling_server_create(duet_signaling_server **out, const duet_signali
     if (!s)
         return DUET_ERR_NOMEM;
     s->env = env;
-    int err = start(s, config);
+    int err = begin(s, config);
     if (err != DUET_OK) {
         int cause = errno;
         duet_signaling_server_destroy(s);
@@ -171,29 +189,48 @@ int duet_signaling_server_create(duet_signaling_server **out, const duet_signali
     return DUET_OK;
 }
 
+int duet_signaling_server_create(duet_signaling_server **out, const duet_signaling_server_config *config)
+{
+    return make(out, config, start);
+}
+
+int duet_signaling_server_check(const duet_signaling_server_config *config)
+{
+    duet_signaling_server *server;
+
+    int err = make(&server, config, prepare);
+    duet_signaling_server_destroy(server);
+    return err;
+}
+
 void duet_signaling_server_destroy(duet_signaling_server *s)
 {
     if (!s)
         return;
     s->stopping = true;
     while (s->sockets)
-        server_socket_free(s->sockets, "closed");
+        server_socket_free(s->sockets, false);
+    server_http_free(s);
     if (s->http)
         evhttp_free(s->http);
     s->listener = NULL;
     server_arrivals_free(s);
     if (s->sweep)
         event_free(s->sweep);
+    if (s->ticker)
+        event_free(s->ticker);
     if (s->last_call)
         event_free(s->last_call);
     duet_hub_destroy(s->hub);
+    duet_auth_destroy(s->auth);
+    duet_http_client_destroy(s->http_client);
+    duet_limits_destroy(s->limits);
     if (s->own_base && s->base)
         event_base_free(s->base);
-    if (s->secret)
-        duet_wipe(s->secret, s->config.secret_len);
-    duet_free(&s->env, s->secret);
+    SSL_CTX_free(s->tls);
+    duet_token_keys_destroy(s->own_keys);
+    duet_wipe(s->join_secret, sizeof(s->join_secret));
     duet_free(&s->env, s->ice_servers);
-    duet_free(&s->env, s->web_folder);
     duet_env env = s->env;
     duet_free(&env, s);
 }

@@ -44,6 +44,9 @@ static void answer_head(http_call *c, struct evbuffer *body)
 /* Sends the response. Takes `body`, which may be NULL. */
 static void finish(http_call *c, int status, struct evbuffer *body)
 {
+    int class = status / 100;
+
+    c->server->counters.requests[class <= 5 ? class : 0]++;
     add_header(c, "Connection", "close");
     add_header(c, "X-Content-Type-Options", "nosniff");
     if (body && c->method == EVHTTP_REQ_HEAD)
@@ -62,7 +65,7 @@ static void send_reply(http_call *c, int status, const void *body, size_t len)
     finish(c, status, buffer);
 }
 
-static void send_response(http_call *c, duet_rest_response *r)
+static void send_response(http_call *c, const duet_rest_response *r)
 {
     if (r->body.len > 0)
         add_header(c, "Content-Type", r->type);
@@ -72,6 +75,11 @@ static void send_response(http_call *c, duet_rest_response *r)
         add_header(c, "Allow", r->allow);
     if (r->authenticate)
         add_header(c, "WWW-Authenticate", "Bearer");
+    if (r->retry_after) {
+        char seconds[16];
+        snprintf(seconds, sizeof(seconds), "%u", r->retry_after);
+        add_header(c, "Retry-After", seconds);
+    }
     add_header(c, "Cache-Control", "no-store");
     send_reply(c, r->status, r->body.data, r->body.len);
 }
@@ -81,7 +89,7 @@ static void send_problem(http_call *c, int status, const char *detail)
     duet_rest_response r = {.status = status};
 
     if (status == 405)
-        r.allow = "GET, HEAD";
+        r.allow = "GET, HEAD"; /* of all that is not the REST interface */
     if (duet_rest_problem(&r, &c->server->env, status, detail) == DUET_OK)
         send_response(c, &r);
     else
@@ -126,6 +134,54 @@ static void own_host(const http_call *c, char out[HOST_MAX])
         duet_address_text(&c->server->address, out, HOST_MAX);
 }
 
+/* ---- who may use it from a browser: RFC 6454, the Fetch standard's CORS protocol ---- */
+
+static bool is_own_origin(const http_call *c, const char *origin)
+{
+    char host[HOST_MAX];
+    const char *authority = strstr(origin, "://");
+
+    own_host(c, host);
+    return authority && strcasecmp(authority + 3, host) == 0;
+}
+
+static bool is_listed_origin(const http_call *c, const char *origin)
+{
+    for (const char *const *o = c->server->config.origins; o && *o; o++) {
+        if (strcmp(*o, "*") == 0 || strcasecmp(*o, origin) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Programs that are no browsers send none. */
+static bool origin_is_allowed(const http_call *c)
+{
+    const char *origin = evhttp_find_header(c->in, "Origin");
+
+    return !origin || is_own_origin(c, origin) || is_listed_origin(c, origin);
+}
+
+static void add_cors_headers(http_call *c)
+{
+    const char *origin = evhttp_find_header(c->in, "Origin");
+
+    add_header(c, "Vary", "Origin");
+    if (!origin || !is_listed_origin(c, origin))
+        return;
+    add_header(c, "Access-Control-Allow-Origin", origin);
+    add_header(c, "Access-Control-Expose-Headers", "Location, Retry-After");
+}
+
+static void answer_preflight(http_call *c)
+{
+    add_cors_headers(c);
+    add_header(c, "Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE");
+    add_header(c, "Access-Control-Allow-Headers", "Authorization, Content-Type");
+    add_header(c, "Access-Control-Max-Age", "600");
+    finish(c, 204, NULL);
+}
+
 /* ---- the page ---- */
 
 static void add_page_headers(http_call *c, const char *type)
@@ -162,7 +218,7 @@ static struct evbuffer *read_from_folder(const duet_signaling_server *server, co
     struct stat info;
     struct evbuffer *buffer = evbuffer_new();
 
-    snprintf(name, sizeof(name), "%s%s", server->web_folder, file->path);
+    snprintf(name, sizeof(name), "%s%s", server->config.web_folder, file->path);
     int fd = open(name, O_RDONLY | O_CLOEXEC);
     if (fd >= 0 && buffer && fstat(fd, &info) == 0 && evbuffer_add_file(buffer, fd, 0, info.st_size) == 0)
         return buffer; /* which closes the descriptor */
@@ -178,7 +234,7 @@ static void send_file(http_call *c, const duet_signaling_file *file)
     struct evbuffer *buffer;
 
     add_page_headers(c, file->type);
-    if (!c->server->web_folder) {
+    if (!c->server->config.web_folder) {
         send_reply(c, 200, file->data, file->len);
         return;
     }
@@ -208,6 +264,8 @@ static const char *method_name(enum evhttp_cmd_type method)
         return "GET";
     case EVHTTP_REQ_POST:
         return "POST";
+    case EVHTTP_REQ_PATCH:
+        return "PATCH";
     case EVHTTP_REQ_DELETE:
         return "DELETE";
     default:
@@ -215,35 +273,131 @@ static const char *method_name(enum evhttp_cmd_type method)
     }
 }
 
-static void serve_rest(http_call *c)
-{
-    struct evbuffer *body = evhttp_request_get_input_buffer(c->request);
-    size_t len = evbuffer_get_length(body);
-    char host[HOST_MAX], url[HOST_MAX + 16];
-    duet_rest_response response;
+/* A request whose answer takes its time. */
+struct server_rest {
+    server_rest *previous, *next;
+    http_call call;
+    duet_rest_call *rest;
+};
 
-    if (len > DUET_REST_BODY_MAX) {
-        send_problem(c, 413, "the body is too large");
+static void forget_rest(server_rest *r)
+{
+    duet_signaling_server *server = r->call.server;
+
+    evhttp_connection_set_closecb(evhttp_request_get_connection(r->call.request), NULL, NULL);
+    if (r->previous)
+        r->previous->next = r->next;
+    else
+        server->rest_calls = r->next;
+    if (r->next)
+        r->next->previous = r->previous;
+    duet_free(&server->env, r);
+}
+
+static void answer_rest(void *user, const duet_rest_response *response)
+{
+    server_rest *r = user;
+    http_call call = r->call;
+
+    forget_rest(r);
+    add_cors_headers(&call);
+    if (response)
+        send_response(&call, response);
+    else
+        send_problem(&call, 500, "the server is out of memory");
+    server_schedule(call.server);
+}
+
+/* The client has gone, and its request with it. */
+static void client_gone(struct evhttp_connection *connection, void *arg)
+{
+    server_rest *r = arg;
+
+    (void)connection;
+    if (r->rest)
+        duet_rest_cancel(r->rest);
+    forget_rest(r);
+}
+
+void server_http_free(duet_signaling_server *server)
+{
+    while (server->rest_calls) {
+        server_rest *r = server->rest_calls;
+        if (r->rest)
+            duet_rest_cancel(r->rest);
+        forget_rest(r);
+    }
+}
+
+static server_rest *keep_call(http_call *c)
+{
+    server_rest *r = duet_calloc(&c->server->env, sizeof(*r));
+
+    if (!r)
+        return NULL;
+    r->call = *c;
+    r->call.path = NULL; /* of the request; the call has a copy */
+    r->next = c->server->rest_calls;
+    if (r->next)
+        r->next->previous = r;
+    c->server->rest_calls = r;
+    evhttp_connection_set_closecb(evhttp_request_get_connection(c->request), client_gone, r);
+    return r;
+}
+
+static void client_address(const http_call *c, char out[DUET_ADDRESS_TEXT_MAX])
+{
+    char *address;
+    ev_uint16_t port;
+
+    evhttp_connection_get_peer(evhttp_request_get_connection(c->request), &address, &port);
+    snprintf(out, DUET_ADDRESS_TEXT_MAX, "%s", address ? address : "");
+}
+
+static void start_rest(http_call *c, struct evbuffer *body)
+{
+    size_t len = evbuffer_get_length(body);
+    char host[HOST_MAX], url[HOST_MAX + 16], address[DUET_ADDRESS_TEXT_MAX];
+    server_rest *r = keep_call(c);
+
+    if (!r) {
+        send_problem(c, 500, "the server is out of memory");
         return;
     }
     own_host(c, host);
-    snprintf(url, sizeof(url), "ws://%s/ws", host);
+    client_address(c, address);
+    snprintf(url, sizeof(url), "%s://%s/ws", c->server->tls ? "wss" : "ws", host);
     duet_rest_request request = {
         .method = method_name(c->method),
         .path = c->path,
         .authorization = evhttp_find_header(c->in, "Authorization"),
+        .address = address,
         .body = len ? (const char *)evbuffer_pullup(body, -1) : "",
         .body_len = len,
         .ws_url = url,
-        .secret = c->server->secret,
-        .secret_len = c->server->config.secret_len,
+        .now = server_now(),
         .wall_seconds = server_wall_seconds(),
     };
-    if (duet_rest_handle(&response, c->server->hub, &request) == DUET_OK)
-        send_response(c, &response);
-    else
-        send_problem(c, 500, "the server is out of memory");
-    duet_buffer_free(&response.body);
+    duet_rest_call *rest;
+    duet_rest_start(&rest, c->server->hub, &request, answer_rest, r);
+    if (rest) /* otherwise it has been answered, and `r` is gone */
+        r->rest = rest;
+}
+
+static void serve_rest(http_call *c)
+{
+    struct evbuffer *body = evhttp_request_get_input_buffer(c->request);
+
+    if (!origin_is_allowed(c)) {
+        c->server->counters.refused_origins++;
+        send_problem(c, 403, "pages of this origin may not use the server");
+    } else if (c->method == EVHTTP_REQ_OPTIONS) {
+        answer_preflight(c);
+    } else if (evbuffer_get_length(body) > DUET_REST_BODY_MAX) {
+        send_problem(c, 413, "the body is too large");
+    } else {
+        start_rest(c, body);
+    }
 }
 
 /* ---- WebSocket ---- */
@@ -262,73 +416,153 @@ static bool list_has(const char *list, const char *word)
     return false;
 }
 
-static void write_upgrade(http_call *c, const char *accept, bool subprotocol)
+static void write_upgrade(http_call *c, const char *accept, const char *subprotocol)
 {
     struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(c->request));
+    struct evbuffer *out = bufferevent_get_output(bev);
 
-    evbuffer_add_printf(bufferevent_get_output(bev),
+    evbuffer_add_printf(out,
                         "HTTP/1.1 101 Switching Protocols\r\n"
                         "Upgrade: websocket\r\n"
                         "Connection: Upgrade\r\n"
-                        "Sec-WebSocket-Accept: %s\r\n"
-                        "%s\r\n",
-                        accept, subprotocol ? "Sec-WebSocket-Protocol: " DUET_SIGNAL_SUBPROTOCOL "\r\n" : "");
+                        "Sec-WebSocket-Accept: %s\r\n",
+                        accept);
+    if (subprotocol)
+        evbuffer_add_printf(out, "Sec-WebSocket-Protocol: %s\r\n", subprotocol);
+    evbuffer_add(out, "\r\n", 2);
 }
 
 /* RFC 6455 section 4.2.1. @return NULL, or what is wrong */
 static const char *check_upgrade(const http_call *c)
 {
+    const char *version = evhttp_find_header(c->in, "Sec-WebSocket-Version");
+
     if (c->method != EVHTTP_REQ_GET || !list_has(evhttp_find_header(c->in, "Upgrade"), "websocket") ||
         !list_has(evhttp_find_header(c->in, "Connection"), "upgrade"))
         return "this is for WebSocket";
     if (count_headers(c, "Sec-WebSocket-Key") != 1)
         return "a WebSocket upgrade has one key";
+    if (!version || strcmp(version, "13") != 0)
+        return "WebSocket version 13 is spoken here";
     return NULL;
+}
+
+/* The dialect is that of the subprotocol; who cannot name one (or names none) may say ?dialect=compat.
+ * @return whether one was found that is spoken here; *out is NULL when the client names none */
+static bool choose_subprotocol(const http_call *c, const char **out, bool *compat)
+{
+    const char *protocols = evhttp_find_header(c->in, "Sec-WebSocket-Protocol");
+    const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(c->request));
+
+    *out = NULL;
+    *compat = !protocols && query && strcmp(query, "dialect=compat") == 0;
+    if (!protocols)
+        return true;
+    if (list_has(protocols, DUET_SIGNAL_SUBPROTOCOL))
+        *out = DUET_SIGNAL_SUBPROTOCOL;
+    else if (list_has(protocols, DUET_SIGNAL_COMPAT))
+        *out = DUET_SIGNAL_COMPAT;
+    *compat = *out && strcmp(*out, DUET_SIGNAL_COMPAT) == 0;
+    return *out != NULL;
+}
+
+static void open_socket(http_call *c, const char *accept, const char *subprotocol, bool compat)
+{
+    char address[DUET_ADDRESS_TEXT_MAX];
+    server_upgrade upgrade = {.connection = evhttp_request_get_connection(c->request),
+                              .token = duet_bearer_token(evhttp_find_header(c->in, "Authorization")),
+                              .address = address,
+                              .compat = compat};
+
+    client_address(c, address);
+    int err = server_socket_open(c->server, &upgrade);
+    c->server->counters.refused_connections += err != DUET_OK;
+    if (err == DUET_ERR_LIMIT)
+        send_problem(c, 429, "this address has too many connections");
+    else if (err != DUET_OK)
+        send_problem(c, 503, "the server is out of memory");
+    else
+        write_upgrade(c, accept, subprotocol);
 }
 
 static void upgrade(http_call *c)
 {
-    const char *version = evhttp_find_header(c->in, "Sec-WebSocket-Version");
-    const char *protocols = evhttp_find_header(c->in, "Sec-WebSocket-Protocol");
-    const char *wrong = check_upgrade(c);
+    const char *wrong = check_upgrade(c), *subprotocol;
     char accept[DUET_WEBSOCKET_ACCEPT_LEN + 1];
+    bool compat;
 
-    if (wrong || !version || strcmp(version, "13") != 0) {
+    if (wrong) {
         add_header(c, "Sec-WebSocket-Version", "13");
-        send_problem(c, 426, wrong ? wrong : "WebSocket version 13 is spoken here");
-        return;
-    }
-    if (duet_websocket_accept(accept, evhttp_find_header(c->in, "Sec-WebSocket-Key")) != DUET_OK) {
+        send_problem(c, 426, wrong);
+    } else if (duet_websocket_accept(accept, evhttp_find_header(c->in, "Sec-WebSocket-Key")) != DUET_OK) {
         send_problem(c, 400, "Sec-WebSocket-Key is not the base64 of 16 bytes");
-        return;
-    }
-    if (protocols && !list_has(protocols, DUET_SIGNAL_SUBPROTOCOL)) {
-        send_problem(c, 400, "the subprotocol spoken here is duet.v1");
-        return;
-    }
-    if (c->server->stopping || c->server->socket_count >= c->server->config.max_connections) {
+    } else if (!origin_is_allowed(c)) {
+        c->server->counters.refused_origins++;
+        send_problem(c, 403, "pages of this origin may not use the server");
+    } else if (!choose_subprotocol(c, &subprotocol, &compat)) {
+        send_problem(c, 400, "the subprotocols spoken here are duet.v1 and duet.compat");
+    } else if (c->server->stopping || c->server->socket_count >= c->server->config.limits.connections) {
+        c->server->counters.refused_connections++;
         send_problem(c, 503, "the server takes no more connections");
-        return;
+    } else {
+        open_socket(c, accept, subprotocol, compat);
     }
-    const char *token = duet_bearer_token(evhttp_find_header(c->in, "Authorization"));
-    if (server_socket_open(c->server, evhttp_request_get_connection(c->request), token) != DUET_OK)
-        send_problem(c, 503, "the server is out of memory");
+}
+
+/* ---- for those who run it ---- */
+
+static void serve_health(http_call *c)
+{
+    add_header(c, "Content-Type", "application/json");
+    send_reply(c, 200, "{\"status\":\"ok\"}", 15);
+}
+
+/* Ready to take connections: not going down, and the rooms are within reach. */
+static void serve_readiness(http_call *c)
+{
+    const duet_store *store = duet_hub_store(c->server->hub);
+    const char *reason = NULL;
+
+    if (c->server->stopping)
+        send_problem(c, 503, "the server goes down");
+    else if (!duet_auth_ready(c->server->auth))
+        send_problem(c, 503, "there are no keys yet to check tokens with");
+    else if (store->ops->status(store->self, &reason) != DUET_OK)
+        send_problem(c, 503, reason ? reason : "rooms cannot be reached");
     else
-        write_upgrade(c, accept, protocols != NULL);
+        serve_health(c);
+}
+
+static void serve_metrics(http_call *c)
+{
+    struct evbuffer *text = evbuffer_new();
+
+    if (text)
+        server_metrics_write(c->server, text);
+    add_header(c, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    add_header(c, "Cache-Control", "no-store");
+    finish(c, text ? 200 : 500, text);
 }
 
 /* ---- routing ---- */
 
+static const struct {
+    const char *path;
+    void (*serve)(http_call *c);
+} services[] = {
+    {"/ws", upgrade}, {"/healthz", serve_health}, {"/readyz", serve_readiness}, {"/metrics", serve_metrics}};
+
 static void route(http_call *c)
 {
-    if (strcmp(c->path, "/ws") == 0)
-        upgrade(c);
-    else if (strncmp(c->path, "/api/", 5) == 0)
+    for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
+        if (strcmp(services[i].path, c->path) == 0) {
+            services[i].serve(c);
+            return;
+        }
+    }
+    if (strncmp(c->path, "/api/", 5) == 0)
         serve_rest(c);
-    else if (strcmp(c->path, "/healthz") == 0) {
-        add_header(c, "Content-Type", "application/json");
-        send_reply(c, 200, "{\"status\":\"ok\"}", 15);
-    } else
+    else
         serve_page(c);
 }
 

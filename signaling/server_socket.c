@@ -4,6 +4,7 @@
 #include "signaling/session.h"
 #include "signaling/websocket.h"
 #include <event2/buffer.h>
+#include <stdio.h>
 #include <string.h>
 
 #define GIVE_UP_AFTER DUET_SECONDS(5) /* from the end of session or websocket: who does not read hears no goodbye */
@@ -19,7 +20,9 @@ struct server_socket {
     duet_websocket *ws;
     duet_session *session;
     duet_time give_up; /* DUET_NEVER as long as the session goes on */
-    bool busy, closing;
+    duet_time opened_at;
+    char address[DUET_ADDRESS_TEXT_MAX];
+    bool busy, closing, paused;
 };
 
 /* ---- life ---- */
@@ -35,17 +38,35 @@ static void forget(server_socket *s)
     if (s->next)
         s->next->previous = s->previous;
     server->socket_count--;
+    duet_limits_disconnect(server->limits, DUET_LIMIT_ADDRESS, s->address);
     server_arrivals_throttle(server);
+    server_schedule(server);
     if (server->stopping && !server->sockets && server->own_base)
         event_base_loopexit(server->base, NULL);
 }
 
-void server_socket_free(server_socket *s, const char *left_reason)
+static void log_end(const server_socket *s)
+{
+    const char *reason, *ours;
+    unsigned code = duet_websocket_close_code(s->ws, &reason);
+
+    if (duet_session_is_over(s->session) && duet_session_close_code(s->session, &ours) != 0) {
+        code = duet_session_close_code(s->session, &ours);
+        reason = ours;
+    }
+    server_log(s->server, DUET_LOG_INFO, "disconnected",
+               json_pack("{s:s,s:s,s:i,s:s,s:I}", "address", s->address, "agentId", duet_session_agent(s->session),
+                         "code", (int)code, "reason", reason, "seconds",
+                         (json_int_t)((server_now() - s->opened_at) / 1000000u)));
+}
+
+void server_socket_free(server_socket *s, bool clean)
 {
     const duet_env *env = &s->server->env;
 
     s->busy = true; /* its own goodbye need not wake it */
-    duet_session_destroy(s->session, left_reason);
+    log_end(s);
+    duet_session_destroy(s->session, clean, server_now());
     duet_websocket_destroy(s->ws);
     if (s->timer)
         event_free(s->timer);
@@ -97,12 +118,26 @@ static void write_bytes(server_socket *s)
         duet_websocket_sent(s->ws, len);
 }
 
-static const char *left_reason(const server_socket *s)
+/* The client has said goodbye, or the session has come to its own end. */
+static bool ended_cleanly(const server_socket *s)
 {
     const char *ignored;
 
-    unsigned code = duet_websocket_close_code(s->ws, &ignored);
-    return code == DUET_CLOSE_ABNORMAL ? "timeout" : "left";
+    return duet_websocket_close_code(s->ws, &ignored) != DUET_CLOSE_ABNORMAL;
+}
+
+/* What waits behind a token that is being checked stays in the kernel, as far as it is not here. */
+static void pause_reading(server_socket *s)
+{
+    bool wait = duet_session_is_waiting(s->session);
+
+    if (wait == s->paused)
+        return;
+    s->paused = wait;
+    if (wait)
+        bufferevent_disable(s->bev, EV_READ);
+    else
+        bufferevent_enable(s->bev, EV_READ);
 }
 
 static void set_timer(server_socket *s, duet_time now)
@@ -137,10 +172,12 @@ static void drive(server_socket *s)
         s->give_up = now + GIVE_UP_AFTER;
     bool drained = evbuffer_get_length(bufferevent_get_output(s->bev)) == 0 && duet_websocket_output(s->ws, &data) == 0;
     if (now >= s->give_up || (done && drained)) {
-        server_socket_free(s, left_reason(s));
+        server_socket_free(s, ended_cleanly(s));
         return;
     }
+    pause_reading(s);
     set_timer(s, now);
+    server_schedule(s->server);
 }
 
 /* Messages of others: it is driven from the loop, not from inside their call. */
@@ -206,12 +243,12 @@ static void ended(struct bufferevent *bev, short what, void *arg)
 
     (void)bev;
     (void)what;
-    server_socket_free(s, left_reason(s));
+    server_socket_free(s, ended_cleanly(s));
 }
 
 /* ---- opening ---- */
 
-static int make_parts(server_socket *s)
+static int make_parts(server_socket *s, bool compat)
 {
     duet_signaling_server *server = s->server;
     duet_time now = server_now();
@@ -220,11 +257,8 @@ static int make_parts(server_socket *s)
                                 .on_message = on_message,
                                 .on_too_large = on_too_large,
                                 .user = s};
-    duet_session_config session = {.hub = server->hub,
-                                   .secret = server->secret,
-                                   .secret_len = server->config.secret_len,
-                                   .on_wake = session_wakes,
-                                   .user = s};
+    duet_session_config session = {
+        .hub = server->hub, .address = s->address, .compat = compat, .on_wake = session_wakes, .user = s};
 
     s->timer = event_new(server->base, -1, 0, timer_fired, s);
     if (!s->timer)
@@ -233,33 +267,9 @@ static int make_parts(server_socket *s)
     return err == DUET_OK ? duet_session_create(&s->session, &session, now) : err;
 }
 
-int server_socket_open(duet_signaling_server *server, struct evhttp_connection *connection, const char *token)
+/* The bufferevent is ours now. */
+static void take_over(server_socket *s)
 {
-    server_socket *s = duet_calloc(&server->env, sizeof(*s));
-
-    if (!s)
-        return DUET_ERR_NOMEM;
-    s->server = server;
-    s->give_up = DUET_NEVER;
-    s->connection = connection;
-    s->bev = evhttp_connection_get_bufferevent(connection);
-    int err = make_parts(s);
-    if (err != DUET_OK) {
-        duet_session_destroy(s->session, "left");
-        duet_websocket_destroy(s->ws);
-        if (s->timer)
-            event_free(s->timer);
-        duet_free(&server->env, s);
-        return err;
-    }
-    s->next = server->sockets;
-    if (s->next)
-        s->next->previous = s;
-    server->sockets = s;
-    server->socket_count++;
-    server_arrivals_throttle(server);
-    if (token)
-        duet_session_authenticate(s->session, token, strlen(token), server_now(), server_wall_seconds());
     bufferevent_setwatermark(s->bev, EV_READ, 0, INPUT_AT_ONCE);
     bufferevent_setwatermark(s->bev, EV_WRITE, 0, 0);
     bufferevent_setcb(s->bev, readable, writable, ended, s);
@@ -270,11 +280,53 @@ int server_socket_open(duet_signaling_server *server, struct evhttp_connection *
     event_active(s->timer, EV_TIMEOUT, 1);
     if (evbuffer_get_length(bufferevent_get_input(s->bev)) > 0) /* frames that came right behind the request */
         bufferevent_trigger(s->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+}
+
+static void discard(server_socket *s)
+{
+    duet_session_destroy(s->session, true, server_now());
+    duet_websocket_destroy(s->ws);
+    if (s->timer)
+        event_free(s->timer);
+    duet_free(&s->server->env, s);
+}
+
+int server_socket_open(duet_signaling_server *server, const server_upgrade *upgrade)
+{
+    server_socket *s = duet_calloc(&server->env, sizeof(*s));
+
+    if (!s)
+        return DUET_ERR_NOMEM;
+    s->server = server;
+    s->give_up = DUET_NEVER;
+    s->opened_at = server_now();
+    s->connection = upgrade->connection;
+    s->bev = evhttp_connection_get_bufferevent(upgrade->connection);
+    snprintf(s->address, sizeof(s->address), "%s", upgrade->address);
+    int err = make_parts(s, upgrade->compat);
+    if (err == DUET_OK && !duet_limits_connect(server->limits, DUET_LIMIT_ADDRESS, s->address, s->opened_at))
+        err = DUET_ERR_LIMIT;
+    if (err != DUET_OK) {
+        discard(s);
+        return err;
+    }
+    s->next = server->sockets;
+    if (s->next)
+        s->next->previous = s;
+    server->sockets = s;
+    server->socket_count++;
+    server->counters.connections++;
+    server_arrivals_throttle(server);
+    server_log(server, DUET_LOG_INFO, "connected", json_pack("{s:s}", "address", s->address));
+    if (upgrade->token)
+        duet_session_authenticate(s->session, upgrade->token, strlen(upgrade->token), server_now(),
+                                  server_wall_seconds());
+    take_over(s);
     return DUET_OK;
 }
 
 void server_sockets_end(duet_signaling_server *server, unsigned code, const char *reason)
 {
     for (server_socket *s = server->sockets; s; s = s->next)
-        duet_session_end(s->session, code, reason, "closed");
+        duet_session_end(s->session, code, reason);
 }

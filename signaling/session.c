@@ -1,31 +1,58 @@
 /* The state machine of one signaling connection: new, authenticated, in a room, ended. Messages are those of
  * protocol.h. */
-#include "signaling/session.h"
+#include "signaling/date.h"
+#include "signaling/session_state.h"
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-typedef struct queued_message {
-    struct queued_message *next;
-    size_t len;
-    char *text;
-} queued_message;
+/* ---- queues ---- */
 
-struct duet_session {
-    const duet_env *env;
-    duet_session_config config;
-    bool authenticated, ended;
-    duet_time deadline; /* of authenticating, then of the token */
-    duet_token_claims who;
-    duet_seat *seat;
-    uint64_t seq; /* of the last message to the seat */
-    queued_message *first, **last;
-    queued_message *lent; /* what the last output gave away */
-    size_t queued_bytes, queued_messages;
-    unsigned close_code;
-    const char *close_reason;
-    const char *left_reason; /* for the others, when the seat is given up at the next tick */
-};
+static void queue_init(session_queue *q)
+{
+    *q = (session_queue){.last = &q->first};
+}
+
+static void queue_put(session_queue *q, session_text *t)
+{
+    *q->last = t;
+    q->last = &t->next;
+    q->bytes += t->len;
+    q->count++;
+}
+
+static session_text *queue_take(session_queue *q)
+{
+    session_text *t = q->first;
+
+    if (!t)
+        return NULL;
+    q->first = t->next;
+    if (!q->first)
+        q->last = &q->first;
+    q->bytes -= t->len;
+    q->count--;
+    return t;
+}
+
+static void queue_free(session_queue *q, const duet_env *env)
+{
+    for (session_text *t = queue_take(q); t; t = queue_take(q))
+        duet_free(env, t);
+}
+
+static session_text *make_text(const duet_env *env, size_t len)
+{
+    session_text *t = duet_alloc(env, sizeof(*t) + len + 1);
+
+    if (!t)
+        return NULL;
+    t->next = NULL;
+    t->len = len;
+    t->text[len] = 0;
+    return t;
+}
+
+/* ---- life ---- */
 
 int duet_session_create(duet_session **out, const duet_session_config *config, duet_time now)
 {
@@ -37,45 +64,74 @@ int duet_session_create(duet_session **out, const duet_session_config *config, d
         return DUET_ERR_NOMEM;
     s->env = env;
     s->config = *config;
-    s->last = &s->first;
+    snprintf(s->address, sizeof(s->address), "%s", config->address ? config->address : "");
+    queue_init(&s->output);
+    queue_init(&s->backlog);
+    s->now = now;
     s->deadline = now + DUET_SESSION_AUTH_TIMEOUT;
     return DUET_OK;
 }
 
-static void free_message(duet_session *s, queued_message *m)
+static void free_request(duet_session *s)
 {
-    if (m)
-        duet_free(s->env, m->text);
-    duet_free(s->env, m);
+    duet_free(s->env, s->request.id);
+    duet_free(s->env, s->request.room_id);
+    s->request = (session_request){NULL, NULL};
 }
 
-static void give_up_seat(duet_session *s, const char *reason)
+static void free_session(duet_session *s)
 {
-    duet_seat *seat = s->seat;
-
-    s->seat = NULL; /* first: the room's goodbye must not reach a session that is going */
-    duet_hub_leave(s->config.hub, seat, reason);
+    queue_free(&s->output, s->env);
+    queue_free(&s->backlog, s->env);
+    duet_free(s->env, s->lent);
+    free_request(s);
+    duet_free(s->env, s);
 }
 
-void duet_session_destroy(duet_session *s, const char *reason)
+void duet_session_destroy(duet_session *s, bool clean, duet_time now)
 {
+    duet_limits *limits;
+
     if (!s)
         return;
-    s->ended = true;
-    give_up_seat(s, s->left_reason ? s->left_reason : reason);
-    while (s->first) {
-        queued_message *m = s->first;
-        s->first = m->next;
-        free_message(s, m);
-    }
-    free_message(s, s->lent);
-    duet_free(s->env, s);
+    s->now = now;
+    if (!s->ended)
+        s->left_reason = clean ? "left" : NULL;
+    s->ended = s->destroyed = true;
+    duet_auth_cancel(s->ticket);
+    session_give_up_seat(s);
+    limits = duet_hub_settings(s->config.hub)->limits;
+    if (s->counted && limits)
+        duet_limits_disconnect(limits, DUET_LIMIT_AGENT, s->who.subject);
+    if (s->pending == 0)
+        free_session(s);
+}
+
+bool session_outcome(duet_session *s)
+{
+    s->pending--;
+    if (!s->destroyed)
+        return true;
+    if (s->pending == 0)
+        free_session(s);
+    return false;
+}
+
+const char *duet_session_agent(const duet_session *s)
+{
+    return s->who.subject;
 }
 
 /* ---- ending ---- */
 
-/* The seat is given up at the next tick: this may run while the room is being told something. */
-void duet_session_end(duet_session *s, unsigned code, const char *reason, const char *left_reason)
+static void wake(duet_session *s)
+{
+    if (s->config.on_wake && !s->destroyed)
+        s->config.on_wake(s->config.user);
+}
+
+/* The seat is given up at the next tick: this may run while the store tells something. */
+void session_end(duet_session *s, unsigned code, const char *reason, const char *left_reason)
 {
     if (s->ended)
         return;
@@ -83,9 +139,13 @@ void duet_session_end(duet_session *s, unsigned code, const char *reason, const 
     s->close_code = code;
     s->close_reason = reason;
     s->left_reason = left_reason;
-    s->deadline = s->seat ? 0 : DUET_NEVER;
-    if (s->config.on_wake)
-        s->config.on_wake(s->config.user);
+    s->deadline = s->seat.seated ? 0 : DUET_NEVER;
+    wake(s);
+}
+
+void duet_session_end(duet_session *s, unsigned code, const char *reason)
+{
+    session_end(s, code, reason, NULL);
 }
 
 bool duet_session_is_over(const duet_session *s)
@@ -96,78 +156,73 @@ bool duet_session_is_over(const duet_session *s)
 unsigned duet_session_close_code(const duet_session *s, const char **reason)
 {
     *reason = s->close_reason ? s->close_reason : "";
-    return s->first ? 0 : s->close_code;
+    return s->output.first ? 0 : s->close_code;
 }
 
 /* ---- output ---- */
 
-static int queue_text(duet_session *s, duet_buffer *text)
+bool session_queue_output(duet_session *s, const char *head, size_t head_len, const char *text, size_t len,
+                          const char *tail)
 {
-    queued_message *m = duet_calloc(s->env, sizeof(*m));
+    size_t tail_len = strlen(tail), all = head_len + len + tail_len;
 
-    if (!m)
-        return DUET_ERR_NOMEM;
-    m->len = text->len;
-    m->text = duet_buffer_steal(text);
-    if (!m->text) {
-        duet_free(s->env, m);
-        return DUET_ERR_NOMEM;
+    if (s->ended)
+        return false;
+    if (s->output.count >= DUET_SESSION_QUEUE_MESSAGES || s->output.bytes + all > DUET_SESSION_QUEUE_BYTES) {
+        duet_hub_count(s->config.hub)->overflows++;
+        session_end(s, DUET_CLOSE_TIMEOUT, "messages are not read in time", NULL);
+        return false;
     }
-    *s->last = m;
-    s->last = &m->next;
-    s->queued_bytes += m->len;
-    s->queued_messages++;
-    if (s->config.on_wake)
-        s->config.on_wake(s->config.user);
-    return DUET_OK;
+    session_text *t = make_text(s->env, all);
+    if (!t) { /* a message is missing: going on would be a gap in the sequence */
+        session_end(s, DUET_CLOSE_SERVER, "out of memory", NULL);
+        return false;
+    }
+    memcpy(t->text, head, head_len);
+    memcpy(t->text + head_len, text, len);
+    memcpy(t->text + head_len + len, tail, tail_len);
+    queue_put(&s->output, t);
+    wake(s);
+    return true;
 }
 
-/* Numbers the message when it goes to a seat, and queues it. */
-static void send_message(duet_session *s, const duet_signal *message)
+void session_send(duet_session *s, const duet_signal *message, uint64_t number)
 {
-    duet_signal numbered = *message;
-    duet_buffer text;
+    duet_buffer *text = duet_hub_scratch(s->config.hub);
+    duet_store *store = duet_hub_store(s->config.hub);
 
     if (s->ended)
         return;
-    numbered.seq = s->seat ? ++s->seq : 0;
-    duet_buffer_init(&text, s->env);
-    int err = duet_signal_write(&text, &numbered);
-    size_t len = text.len;
-    if (err == DUET_OK &&
-        (s->queued_messages >= DUET_SESSION_QUEUE_MESSAGES || s->queued_bytes + len > DUET_SESSION_QUEUE_BYTES)) {
-        duet_buffer_free(&text);
-        duet_session_end(s, DUET_CLOSE_TIMEOUT, "messages are not read in time", "timeout");
-        return;
-    }
-    if (err == DUET_OK)
-        err = queue_text(s, &text);
-    duet_buffer_free(&text);
-    if (err != DUET_OK) /* a message is missing: going on would be a gap in the sequence */
-        duet_session_end(s, DUET_CLOSE_SERVER, "out of memory", "left");
+    if (duet_signal_write(text, message) != DUET_OK)
+        session_end(s, DUET_CLOSE_SERVER, "out of memory", NULL);
+    else if (s->seat.seated)
+        store->ops->post(store->self, s->seat.id, (const char *)text->data, text->len, number);
+    else
+        session_queue_output(s, "", 0, (const char *)text->data, text->len, "");
+}
+
+void session_error_by_id(duet_session *s, const char *request_id, uint64_t number, const char *code, const char *text)
+{
+    duet_signal error = {.type = DUET_SIGNAL_ERROR, .id = request_id, .code = code, .message = text};
+
+    duet_hub_count(s->config.hub)->errors++;
+    session_send(s, &error, number);
+}
+
+void session_error(duet_session *s, const duet_signal *request, const char *code, const char *text)
+{
+    session_error_by_id(s, request->id, request->seq, code, text);
 }
 
 int duet_session_output(duet_session *s, const char **text, size_t *len)
 {
-    free_message(s, s->lent);
-    s->lent = s->first;
-    if (!s->first)
+    duet_free(s->env, s->lent);
+    s->lent = queue_take(&s->output);
+    if (!s->lent)
         return 0;
-    s->first = s->first->next;
-    if (!s->first)
-        s->last = &s->first;
-    s->queued_bytes -= s->lent->len;
-    s->queued_messages--;
     *text = s->lent->text;
     *len = s->lent->len;
     return 1;
-}
-
-static void send_error(duet_session *s, const char *request_id, const char *code, const char *text)
-{
-    duet_signal error = {.type = DUET_SIGNAL_ERROR, .id = request_id, .code = code, .message = text};
-
-    send_message(s, &error);
 }
 
 /* ---- authenticate ---- */
@@ -176,214 +231,123 @@ static void refuse_token(duet_session *s, const char *request_id, const char *wh
 {
     duet_signal error = {.type = DUET_SIGNAL_AUTH_ERROR, .id = request_id, .code = "unauthorized", .message = why};
 
-    send_message(s, &error);
-    duet_session_end(s, DUET_CLOSE_AUTHENTICATION, why, "expired");
+    duet_hub_count(s->config.hub)->refused++;
+    session_send(s, &error, 0);
+    session_end(s, DUET_CLOSE_AUTHENTICATION, why, "expired");
 }
 
-/* RFC 3339, in UTC. */
-static void date_text(char *buf, size_t size, int64_t seconds)
+static duet_time expiry_deadline(const duet_session *s, int64_t expires_at)
 {
-    time_t t = (time_t)seconds;
-    struct tm tm;
+    int64_t left = expires_at > s->wall ? expires_at - s->wall : 0;
 
-    if (!gmtime_r(&t, &tm) || strftime(buf, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        snprintf(buf, size, "9999-12-31T23:59:59Z");
+    return left < UINT32_MAX ? s->now + DUET_SECONDS((uint64_t)left) : DUET_NEVER;
 }
 
-static duet_time expiry_deadline(int64_t expires_at, int64_t wall_seconds, duet_time now)
+/* An agent may have so many connections. @return false after ending the session */
+static bool count_agent(duet_session *s, const char *agent_id)
 {
-    uint64_t left = (uint64_t)(expires_at - wall_seconds); /* it has been verified: not negative */
+    duet_limits *limits = duet_hub_settings(s->config.hub)->limits;
 
-    return left < UINT32_MAX ? now + DUET_SECONDS(left) : DUET_NEVER;
+    if (s->counted || !limits)
+        return true;
+    if (duet_limits_connect(limits, DUET_LIMIT_AGENT, agent_id, s->now)) {
+        s->counted = true;
+        return true;
+    }
+    duet_signal error = {.type = DUET_SIGNAL_AUTH_ERROR,
+                         .id = s->request.id,
+                         .code = "rate_limited",
+                         .message = "this agent has too many connections"};
+    session_send(s, &error, 0);
+    session_end(s, DUET_CLOSE_RATE, "this agent has too many connections", "left");
+    return false;
 }
 
-static void authenticate(duet_session *s, const char *request_id, const char *token, size_t len, duet_time now,
-                         int64_t wall_seconds)
+static void accept_token(duet_session *s, const duet_token_claims *claims)
 {
-    const char *why;
-    char expires_at[40];
-    duet_token_claims claims;
-
-    int err =
-        duet_token_verify(&claims, s->env, token, len, s->config.secret, s->config.secret_len, wall_seconds, &why);
-    if (err == DUET_ERR_NOMEM) {
-        duet_session_end(s, DUET_CLOSE_SERVER, "out of memory", "left");
-        return;
-    }
-    if (err != DUET_OK) {
-        refuse_token(s, request_id, why);
-        return;
-    }
-    if (s->authenticated && strcmp(claims.subject, s->who.subject) != 0) {
-        refuse_token(s, request_id, "a renewal must be for the same subject");
-        return;
-    }
-    s->authenticated = true;
-    s->who = claims;
-    s->deadline = expiry_deadline(claims.expires_at, wall_seconds, now);
-    date_text(expires_at, sizeof(expires_at), claims.expires_at);
+    char expires_at[DUET_DATE_TEXT_MAX];
     duet_signal ok = {
-        .type = DUET_SIGNAL_AUTH_OK, .id = request_id, .agent_id = s->who.subject, .expires_at = expires_at};
-    send_message(s, &ok);
+        .type = DUET_SIGNAL_AUTH_OK, .id = s->request.id, .agent_id = s->who.subject, .expires_at = expires_at};
+
+    if (s->authenticated && strcmp(claims->subject, s->who.subject) != 0) {
+        refuse_token(s, s->request.id, "a renewal must be for the same subject");
+        return;
+    }
+    if (!count_agent(s, claims->subject))
+        return;
+    duet_hub_count(s->config.hub)->authenticated++;
+    s->authenticated = true;
+    s->who = *claims;
+    s->deadline = expiry_deadline(s, claims->expires_at);
+    duet_date_write(expires_at, claims->expires_at);
+    session_send(s, &ok, 0);
+}
+
+static void token_checked(void *user, int err, const duet_token_claims *claims, const char *why)
+{
+    duet_session *s = user;
+
+    s->ticket = NULL;
+    if (err == DUET_OK)
+        accept_token(s, claims);
+    else if (err == DUET_ERR_NOMEM)
+        session_end(s, DUET_CLOSE_SERVER, "out of memory", NULL);
+    else
+        refuse_token(s, s->request.id, why);
+    session_go_on(s);
+}
+
+static void check_token(duet_session *s, const char *token, size_t len)
+{
+    s->wait = WAITS_FOR_TOKEN;
+    duet_auth_check(&s->ticket, duet_hub_settings(s->config.hub)->auth, token, len, s->wall, token_checked, s);
+}
+
+static void authenticate(duet_session *s, const duet_signal *m)
+{
+    if (session_keep_request(s, m) == DUET_OK)
+        check_token(s, m->token, strlen(m->token));
 }
 
 void duet_session_authenticate(duet_session *s, const char *token, size_t len, duet_time now, int64_t wall_seconds)
 {
+    s->now = now;
+    s->wall = wall_seconds;
     if (!s->ended)
-        authenticate(s, NULL, token, len, now, wall_seconds);
-}
-
-/* ---- rooms ---- */
-
-static void deliver(void *user, const duet_signal *message)
-{
-    send_message(user, message);
-}
-
-static void removed(void *user, const char *reason)
-{
-    duet_session *s = user;
-
-    s->seat = NULL;
-    duet_session_end(s, DUET_CLOSE_FORBIDDEN,
-                     strcmp(reason, "closed") == 0 ? "the room has been closed" : "removed from the room", reason);
-}
-
-/* The claims that count for this room: those of a join token when one is given, otherwise those of the connection.
- * @return false after telling the client */
-static bool choose_claims(duet_session *s, const duet_signal *m, int64_t wall_seconds, duet_token_claims *claims)
-{
-    const char *why;
-
-    *claims = s->who;
-    if (m->token) {
-        int err = duet_token_verify(claims, s->env, m->token, strlen(m->token), s->config.secret, s->config.secret_len,
-                                    wall_seconds, &why);
-        if (err != DUET_OK) {
-            send_error(s, m->id, "unauthorized", why);
-            return false;
-        }
-        if (strcmp(claims->subject, s->who.subject) != 0) {
-            send_error(s, m->id, "forbidden", "the join token is for somebody else");
-            return false;
-        }
-    }
-    if (claims->room[0] ? strcmp(claims->room, m->room_id) != 0 : !(claims->permissions & DUET_TOKEN_JOIN)) {
-        send_error(s, m->id, "forbidden", "the token does not allow to join this room");
-        return false;
-    }
-    return true;
-}
-
-static void refuse_join(duet_session *s, const char *request_id, int err)
-{
-    switch (err) {
-    case DUET_ERR_NOT_FOUND:
-        send_error(s, request_id, "not_found", "there is no such room");
-        break;
-    case DUET_ERR_LIMIT:
-        send_error(s, request_id, "room_full", "the room has no free seat");
-        break;
-    case DUET_ERR_TOO_LARGE:
-        send_error(s, request_id, "room_full", "the server holds no more rooms");
-        break;
-    default:
-        duet_session_end(s, DUET_CLOSE_SERVER, "out of memory", "left");
-    }
-}
-
-static void join_room(duet_session *s, const duet_signal *m, int64_t wall_seconds)
-{
-    duet_seat_callbacks callbacks = {deliver, removed, s};
-    duet_token_claims claims;
-
-    if (s->seat) {
-        send_error(s, m->id, "bad_request", "this connection is in a room already: leave it first");
-        return;
-    }
-    if (!choose_claims(s, m, wall_seconds, &claims))
-        return;
-    s->seq = 0;
-    int err = duet_hub_join(&s->seat, s->config.hub, m->room_id, &claims, m->id, wall_seconds, &callbacks);
-    if (err != DUET_OK)
-        refuse_join(s, m->id, err);
-}
-
-static void leave_room(duet_session *s, const duet_signal *m)
-{
-    if (!s->seat || strcmp(duet_seat_room(s->seat), m->room_id) != 0) {
-        send_error(s, m->id, "not_in_room", "this connection is not in that room");
-        return;
-    }
-    duet_hub_leave(s->config.hub, s->seat, "left"); /* tells this seat too, so the session keeps it until then */
-    s->seat = NULL;
-}
-
-/* ---- descriptions and candidates ---- */
-
-static bool check_sdp(duet_session *s, const duet_signal *m)
-{
-    duet_sdp *sdp = NULL;
-    duet_sdp_error error;
-    char text[256];
-
-    int err = duet_sdp_parse(&sdp, s->env, m->sdp, strlen(m->sdp), &error);
-    duet_sdp_destroy(sdp);
-    if (err == DUET_OK)
-        return true;
-    if (err == DUET_ERR_NOMEM) {
-        duet_session_end(s, DUET_CLOSE_SERVER, "out of memory", "left");
-        return false;
-    }
-    snprintf(text, sizeof(text), "line %zu, column %zu: %s", error.line, error.column, error.reason);
-    send_error(s, m->id, "bad_sdp", text);
-    return false;
-}
-
-/* Candidates of kinds that this build does not know pass: the receiver ignores them (RFC 8839 section 5.1). */
-static bool check_candidate(duet_session *s, const duet_signal *m)
-{
-    const char *text = m->candidate.candidate, *why = NULL;
-    duet_candidate parsed;
-    size_t column = 0;
-    char message[256];
-
-    if (!*text)
-        return true;
-    int err = duet_candidate_parse(&parsed, text, strlen(text), &column, &why);
-    if (err == DUET_OK || err == DUET_ERR_UNSUPPORTED)
-        return true;
-    snprintf(message, sizeof(message), "column %zu: %s", column + 1, why ? why : "not a candidate");
-    send_error(s, m->id, "bad_candidate", message);
-    return false;
-}
-
-static void relay(duet_session *s, const duet_signal *m)
-{
-    if (!s->seat) {
-        send_error(s, m->id, "not_in_room", "join a room first");
-        return;
-    }
-    if (!duet_hub_reaches(s->config.hub, s->seat, m->to)) {
-        send_error(s, m->id, "no_such_peer", "nobody else in the room has this id");
-        return;
-    }
-    if (m->type == DUET_SIGNAL_CANDIDATE ? check_candidate(s, m) : check_sdp(s, m))
-        duet_hub_relay(s->config.hub, s->seat, m);
+        check_token(s, token, len);
 }
 
 /* ---- input ---- */
 
-static void take_message(duet_session *s, const duet_signal *m, duet_time now, int64_t wall_seconds)
+int session_keep_request(duet_session *s, const duet_signal *m)
 {
-    if (m->type == DUET_SIGNAL_AUTHENTICATE)
-        authenticate(s, m->id, m->token, strlen(m->token), now, wall_seconds);
-    else if (m->type == DUET_SIGNAL_JOIN_ROOM)
-        join_room(s, m, wall_seconds);
-    else if (m->type == DUET_SIGNAL_LEAVE_ROOM)
-        leave_room(s, m);
-    else
-        relay(s, m);
+    free_request(s);
+    s->request.id = duet_strdup(s->env, m->id);
+    s->request.room_id = duet_strdup(s->env, m->room_id);
+    if ((s->request.id || !m->id) && (s->request.room_id || !m->room_id))
+        return DUET_OK;
+    session_end(s, DUET_CLOSE_SERVER, "out of memory", NULL);
+    return DUET_ERR_NOMEM;
+}
+
+static void take_message(duet_session *s, const duet_signal *m)
+{
+    switch (m->type) {
+    case DUET_SIGNAL_AUTHENTICATE:
+        authenticate(s, m);
+        break;
+    case DUET_SIGNAL_JOIN_ROOM:
+        session_join(s, m);
+        break;
+    case DUET_SIGNAL_RESUME:
+        session_resume(s, m);
+        break;
+    case DUET_SIGNAL_LEAVE_ROOM:
+        session_leave(s, m);
+        break;
+    default:
+        session_relay(s, m);
+    }
 }
 
 static const char *refusal_code(const duet_signal *m, int err)
@@ -396,7 +360,7 @@ static const char *refusal_code(const duet_signal *m, int err)
 static void refuse_message(duet_session *s, const duet_signal *m, int err, const char *why)
 {
     if (err == DUET_ERR_NOMEM) {
-        duet_session_end(s, DUET_CLOSE_SERVER, "out of memory", "left");
+        session_end(s, DUET_CLOSE_SERVER, "out of memory", NULL);
         return;
     }
     if (err == DUET_ERR_TOO_LARGE) {
@@ -407,27 +371,118 @@ static void refuse_message(duet_session *s, const duet_signal *m, int err, const
         refuse_token(s, m->id, "the first message must be authenticate");
         return;
     }
-    send_error(s, m->id, refusal_code(m, err), why);
+    session_error(s, m, refusal_code(m, err), why);
     if (err == DUET_ERR_MALFORMED)
-        duet_session_end(s, DUET_CLOSE_BAD_MESSAGE, why, "left");
+        session_end(s, DUET_CLOSE_BAD_MESSAGE, why, "left");
+}
+
+/* The first vocabulary had no authenticate: its join brought the token. */
+static bool is_join_with_token(const duet_session *s, const duet_signal *m)
+{
+    return s->config.compat && m->type == DUET_SIGNAL_JOIN_ROOM && m->token;
+}
+
+/* @return false when the message is to be handled again, after its token has been checked */
+static bool handle(duet_session *s, const char *text, size_t len)
+{
+    const char *why;
+    duet_signal m;
+    bool handled = true;
+
+    int err = duet_signal_parse(&m, s->env, DUET_SIGNAL_FROM_CLIENT, text, len, &why);
+    if (err != DUET_OK) {
+        refuse_message(s, &m, err, why);
+    } else if (s->authenticated || m.type == DUET_SIGNAL_AUTHENTICATE) {
+        take_message(s, &m);
+    } else if (is_join_with_token(s, &m)) {
+        authenticate(s, &m);
+        handled = false;
+    } else {
+        refuse_token(s, m.id, "the first message must be authenticate");
+    }
+    duet_signal_free(&m, s->env);
+    return handled;
+}
+
+static void hold_back(duet_session *s, const char *text, size_t len, bool first)
+{
+    session_text *t = NULL;
+
+    if (s->backlog.count < DUET_SESSION_BACKLOG_MESSAGES && s->backlog.bytes + len <= DUET_SESSION_BACKLOG_BYTES)
+        t = make_text(s->env, len);
+    if (!t) {
+        session_end(s, DUET_CLOSE_RATE, "too many messages wait", "left");
+        return;
+    }
+    memcpy(t->text, text, len);
+    if (!first) {
+        queue_put(&s->backlog, t);
+        return;
+    }
+    session_queue rest = s->backlog;
+    queue_init(&s->backlog);
+    queue_put(&s->backlog, t);
+    if (rest.first) {
+        t->next = rest.first;
+        s->backlog.last = rest.last;
+        s->backlog.bytes += rest.bytes;
+        s->backlog.count += rest.count;
+    }
+}
+
+static void handle_or_hold_back(duet_session *s, const char *text, size_t len)
+{
+    if (!handle(s, text, len) && !s->ended)
+        hold_back(s, text, len, true);
+}
+
+static void drain_backlog(duet_session *s)
+{
+    while (s->wait == WAITS_FOR_NOTHING && !s->ended) {
+        session_text *t = queue_take(&s->backlog);
+        if (!t)
+            break;
+        handle_or_hold_back(s, t->text, t->len);
+        duet_free(s->env, t);
+    }
+}
+
+void session_go_on(duet_session *s)
+{
+    s->wait = WAITS_FOR_NOTHING;
+    if (s->handling)
+        return;
+    s->handling = true;
+    drain_backlog(s);
+    s->handling = false;
+    wake(s); /* reading may go on */
+}
+
+void session_stop_waiting(duet_session *s)
+{
+    s->wait = WAITS_FOR_NOTHING;
+    wake(s);
 }
 
 void duet_session_input(duet_session *s, const char *text, size_t len, duet_time now, int64_t wall_seconds)
 {
-    const char *why;
-    duet_signal m;
-
+    s->wall = wall_seconds;
     duet_session_tick(s, now);
     if (s->ended)
         return;
-    int err = duet_signal_parse(&m, s->env, DUET_SIGNAL_FROM_CLIENT, text, len, &why);
-    if (err == DUET_OK && !s->authenticated && m.type != DUET_SIGNAL_AUTHENTICATE)
-        refuse_token(s, m.id, "the first message must be authenticate");
-    else if (err == DUET_OK)
-        take_message(s, &m, now, wall_seconds);
-    else
-        refuse_message(s, &m, err, why);
-    duet_signal_free(&m, s->env);
+    if (s->wait != WAITS_FOR_NOTHING) {
+        hold_back(s, text, len, false);
+        return;
+    }
+    s->handling = true;
+    handle_or_hold_back(s, text, len);
+    drain_backlog(s);
+    s->handling = false;
+}
+
+bool duet_session_is_waiting(const duet_session *s)
+{
+    return s->wait != WAITS_FOR_NOTHING;
 }
 
 void duet_session_bad_input(duet_session *s, bool too_large)
@@ -435,11 +490,11 @@ void duet_session_bad_input(duet_session *s, bool too_large)
     if (s->ended)
         return;
     if (too_large) {
-        send_error(s, NULL, "too_large", "a message may have 65536 bytes");
-        duet_session_end(s, DUET_CLOSE_TOO_LARGE, "the message is too large", "left");
+        session_error_by_id(s, NULL, 0, "too_large", "a message may have 65536 bytes");
+        session_end(s, DUET_CLOSE_TOO_LARGE, "the message is too large", "left");
     } else {
-        send_error(s, NULL, "bad_request", "messages are text");
-        duet_session_end(s, DUET_CLOSE_BAD_MESSAGE, "messages are text", "left");
+        session_error_by_id(s, NULL, 0, "bad_request", "messages are text");
+        session_end(s, DUET_CLOSE_BAD_MESSAGE, "messages are text", "left");
     }
 }
 
@@ -447,22 +502,27 @@ void duet_session_bad_input(duet_session *s, bool too_large)
 
 void duet_session_tick(duet_session *s, duet_time now)
 {
+    s->now = now;
     if (s->ended) {
-        give_up_seat(s, s->left_reason);
+        session_give_up_seat(s);
         s->deadline = DUET_NEVER;
         return;
     }
-    if (now < s->deadline)
+    if (s->wait == WAITS_FOR_NOTHING && s->backlog.first && !s->handling)
+        session_go_on(s);
+    if (now < s->deadline || s->ended || s->wait == WAITS_FOR_TOKEN) /* that has a time-out of its own */
         return;
     if (s->authenticated)
         refuse_token(s, NULL, "the token has expired");
     else
-        duet_session_end(s, DUET_CLOSE_TIMEOUT, "no authenticate message came within 5 seconds", "timeout");
-    give_up_seat(s, s->left_reason);
+        session_end(s, DUET_CLOSE_TIMEOUT, "no authenticate message came within 5 seconds", "timeout");
+    session_give_up_seat(s);
     s->deadline = DUET_NEVER;
 }
 
 duet_time duet_session_deadline(const duet_session *s)
 {
-    return s->deadline;
+    if (s->wait == WAITS_FOR_NOTHING && s->backlog.first && !s->ended)
+        return 0;
+    return s->wait == WAITS_FOR_TOKEN && !s->ended ? DUET_NEVER : s->deadline;
 }

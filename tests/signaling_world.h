@@ -11,9 +11,21 @@ static const char world_secret[] = "0123456789abcdef0123456789abcdef";
 
 typedef struct world {
     duet_env env;
+    duet_token_keys *keys;
+    duet_auth *auth;
+    duet_limits *limits;
     duet_hub *hub;
     duet_time now;
 } world;
+
+typedef struct world_options {
+    bool no_rooms_on_join;
+    unsigned max_participants, mesh_limit;
+    size_t max_rooms;
+    duet_limits_config limits;
+    duet_rate messages;
+    const char *turn_urls;
+} world_options;
 
 /* Wall-clock time goes with the virtual time. */
 static inline int64_t world_wall(const world *w)
@@ -21,36 +33,79 @@ static inline int64_t world_wall(const world *w)
     return WORLD_WALL + (int64_t)(w->now / 1000000u);
 }
 
-static inline int world_try_open(world *w, const duet_env *env, bool rooms_on_join, unsigned max_participants,
-                                 size_t max_rooms)
+static inline void world_close(world *w)
 {
-    duet_hub_config config = {.env = env,
-                              .ops = duet_store_memory_ops(),
-                              .rooms_on_join = rooms_on_join,
-                              .max_participants = max_participants};
+    duet_hub_destroy(w->hub);
+    duet_auth_destroy(w->auth);
+    duet_limits_destroy(w->limits);
+    duet_token_keys_destroy(w->keys);
+}
 
-    *w = (world){.env = *env};
-    int err = duet_store_memory_create(&config.store, env, max_rooms);
+static inline int world_make_auth(world *w)
+{
+    int err = duet_token_keys_create(&w->keys, &w->env);
+
+    if (err == DUET_OK)
+        err = duet_token_keys_add_secret(w->keys, NULL, world_secret, sizeof(world_secret) - 1);
+    duet_auth_config auth = {.env = &w->env, .keys = w->keys, .policy = DUET_TOKEN_POLICY_INIT};
+    auth.policy.skew_seconds = 0;
+    return err == DUET_OK ? duet_auth_create(&w->auth, &auth) : err;
+}
+
+static inline int world_make_hub(world *w, const world_options *o)
+{
+    duet_hub_config config = {.env = &w->env,
+                              .auth = w->auth,
+                              .limits = w->limits,
+                              .messages = o->messages,
+                              .rooms_on_join = !o->no_rooms_on_join,
+                              .max_participants = o->max_participants ? o->max_participants : 3,
+                              .mesh_limit = o->mesh_limit ? o->mesh_limit : 16,
+                              .grace = DUET_SECONDS(30),
+                              .join_secret = world_secret,
+                              .join_secret_len = sizeof(world_secret) - 1,
+                              .turn = {o->turn_urls, "turn secret", 11, 600}};
+    duet_store store;
+
+    int err = duet_hub_create(&w->hub, &config);
     if (err != DUET_OK)
         return err;
-    err = duet_hub_create(&w->hub, &config);
-    if (err != DUET_OK)
-        config.ops->destroy(config.store);
+    duet_store_events events = duet_hub_events(w->hub);
+    err = duet_store_memory_create(&store, &w->env, o->max_rooms ? o->max_rooms : 4, &events);
+    if (err == DUET_OK)
+        duet_hub_use_store(w->hub, store);
     return err;
 }
 
-static inline world world_open(void)
+/* `w` may be closed whatever is returned. */
+static inline int world_try_open(world *w, const duet_env *env, const world_options *o)
+{
+    *w = (world){.env = *env};
+    int err = world_make_auth(w);
+    if (err == DUET_OK)
+        err = duet_limits_create(&w->limits, &w->env, &o->limits);
+    return err == DUET_OK ? world_make_hub(w, o) : err;
+}
+
+static inline world world_open_with(world_options o)
 {
     duet_env env = DUET_ENV_INIT;
     world w;
 
-    assert_int_equal(world_try_open(&w, &env, true, 3, 4), DUET_OK);
+    assert_int_equal(world_try_open(&w, &env, &o), DUET_OK);
     return w;
 }
 
-static inline void world_close(world *w)
+static inline world world_open(void)
 {
-    duet_hub_destroy(w->hub);
+    return world_open_with((world_options){.max_participants = 3});
+}
+
+static inline void world_tick(world *w)
+{
+    duet_store *store = duet_hub_store(w->hub);
+
+    store->ops->tick(store->self, w->now, world_wall(w));
 }
 
 static inline char *world_token_for(const duet_token_claims *claims)
@@ -72,11 +127,23 @@ static inline char *world_token(const world *w, const char *subject, unsigned pe
 
 static inline duet_session *world_connect(world *w)
 {
-    duet_session_config config = {.hub = w->hub, .secret = world_secret, .secret_len = sizeof(world_secret) - 1};
+    duet_session_config config = {.hub = w->hub};
     duet_session *s;
 
     assert_int_equal(duet_session_create(&s, &config, w->now), DUET_OK);
     return s;
+}
+
+/* The client closes its connection properly. */
+static inline void world_bye(const world *w, duet_session *s)
+{
+    duet_session_destroy(s, true, w->now);
+}
+
+/* Its connection breaks. */
+static inline void world_break(const world *w, duet_session *s)
+{
+    duet_session_destroy(s, false, w->now);
 }
 
 static inline void world_say(world *w, duet_session *s, const char *format, ...) DUET_PRINTF(3, 4);

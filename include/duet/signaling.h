@@ -192,21 +192,62 @@ typedef struct duet_signaling_file {
     size_t len;
 } duet_signaling_file;
 
+/** So many each second, and at most `burst` at once. All zeros: no limit. */
+typedef struct duet_signaling_rate {
+    double per_second, burst;
+} duet_signaling_rate;
+
+/** How much one client, or all of them, may ask for. 0 takes the default that stands behind it. */
+typedef struct duet_signaling_limits {
+    size_t connections;               /**< WebSockets at once: 16384 */
+    unsigned connections_per_agent;   /**< 32 */
+    unsigned connections_per_address; /**< an IPv6 /64 is one address: 256 */
+    duet_signaling_rate connection;   /**< messages that are passed on for one connection: 100/s, 400 */
+    duet_signaling_rate agent;        /**< for one agent: 200/s, 800 */
+    duet_signaling_rate address;      /**< for one address: 1000/s, 4000 */
+    duet_signaling_rate room;         /**< in one room: 1000/s, 4000 */
+    size_t rooms;                     /**< 1024; read when the server starts */
+    unsigned participants;            /**< of a room that does not say: 10 */
+    unsigned mesh;            /**< people that connect to each other directly; more need an SFU in their room: 5 */
+    unsigned grace_seconds;   /**< for which a seat waits for its client to come back: 30 */
+    unsigned request_seconds; /**< for a whole HTTP request, and for silence in it: 10 */
+} duet_signaling_limits;
+
+/** What it points to lives as long as the server, or until duet_signaling_server_configure has replaced it. */
 typedef struct duet_signaling_server_config {
     size_t size;
     const duet_env *env;
     struct event_base *base; /**< libevent loop to join; NULL: its own */
     const char *listen;      /**< "127.0.0.1:8080", "[::1]:0"; port 0 takes a free one */
-    const void *secret;      /**< key of HS256 tokens */
+
+    duet_token_keys *keys;           /**< that check tokens; the server adds `secret` to them. NULL: none but that */
+    const duet_token_policy *policy; /**< NULL: DUET_TOKEN_POLICY_INIT */
+    const void *secret; /**< HS256: checks tokens, and signs the join tokens of the REST interface; NULL: a random
+                                      *   one for join tokens only, which other servers do not know */
     size_t secret_len;
-    bool rooms_on_join;        /**< a room comes into being when somebody joins it, and goes with the last one */
-    const char *ice_servers;   /**< JSON array of RTCIceServer that every seat is told; NULL for none */
-    size_t max_connections;    /**< 0: 1024 */
-    size_t max_rooms;          /**< 0: 1024 */
-    unsigned max_participants; /**< of a room that does not say; 0: 10 */
+    const char *jwks_url;      /**< keys are fetched from there, again and again; NULL: no */
+    const char *authority_url; /**< tokens are shown to this service, which says whose they are; NULL: no */
+    const char *ca_file;       /**< certificates that these two are checked with; NULL: those of the system */
+
+    const char *tls_certificate, *tls_key; /**< PEM files; NULL: plain HTTP */
+    const char *const
+        *origins;       /**< web pages of these origins may use the server besides its own ("https://a.example"; "*"
+                                            *   is all of them), ended by NULL; NULL: none */
+    bool rooms_on_join; /**< a room comes into being when somebody joins it, and goes with the last one */
+    const char *ice_servers; /**< JSON array of RTCIceServer that every seat is told; NULL for none */
+    const char *turn_urls;   /**< JSON array of TURN URLs for which the server gives out credentials; NULL: none */
+    const char *turn_secret; /**< that these TURN servers share with us */
+    unsigned turn_ttl;       /**< seconds that the credentials are good for; 0: 86400 */
+    duet_signaling_limits limits;
+    const char *redis_url;    /**< rooms are shared there with other servers; NULL: kept in memory */
+    const char *postgres_url; /**< rooms are kept there beyond the life of the servers; NULL: they are not */
+
     const duet_signaling_file *files;
     size_t file_count;
     const char *web_folder; /**< serves these files from disk instead, for work on the page; NULL: from `files` */
+    /** One line of JSON without its newline: what happened. Never a description, a candidate or a token. May be NULL. */
+    void (*on_log)(void *user, duet_log_level level, const char *line);
+    void *user;
 } duet_signaling_server_config;
 
 #define DUET_SIGNALING_SERVER_CONFIG_INIT                                                                              \
@@ -214,9 +255,17 @@ typedef struct duet_signaling_server_config {
         .size = sizeof(duet_signaling_server_config)                                                                   \
     }
 
-/** Starts to listen. @return DUET_OK; DUET_ERR_INVALID (address, ICE servers, no secret); DUET_ERR_IO (errno tells);
- *  DUET_ERR_NOMEM */
+/** Takes new keys, policy, limits, origins, ICE and TURN servers, and reads the TLS files again; connections stay. The rest
+ *  of the configuration is not looked at.
+ *  @return DUET_OK; DUET_ERR_INVALID (ICE servers); DUET_ERR_CRYPTO (TLS files); DUET_ERR_NOMEM: nothing has changed */
+DUET_API int duet_signaling_server_configure(duet_signaling_server *server, const duet_signaling_server_config *config);
+
+/** Starts to listen. @return DUET_OK; DUET_ERR_INVALID (address, ICE servers, URLs, nothing to check tokens with);
+ *  DUET_ERR_CRYPTO (TLS files); DUET_ERR_IO (errno tells); DUET_ERR_NOMEM */
 DUET_API int duet_signaling_server_create(duet_signaling_server **out, const duet_signaling_server_config *config);
+/** Whether a server could be made with this configuration, as far as that shows without listening or asking others.
+ *  @return as duet_signaling_server_create */
+DUET_API int duet_signaling_server_check(const duet_signaling_server_config *config);
 DUET_API void duet_signaling_server_destroy(duet_signaling_server *server); /**< drops all connections; NULL is fine */
 /** Where it listens, with the real port. */
 DUET_API const duet_address *duet_signaling_server_address(const duet_signaling_server *server);

@@ -205,7 +205,7 @@ static void line_close(line *l)
 {
     duet_client_core_destroy(l->core);
     duet_websocket_destroy(l->ws);
-    duet_session_destroy(l->session, "left");
+    duet_session_destroy(l->session, true, l->w->now);
 }
 
 static const char sdp[] = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
@@ -281,7 +281,7 @@ static void a_full_room_is_told_in_words(void **state)
     assert_int_equal(l.heard.closed_count, 1);
     assert_string_equal(l.heard.reason, "room_full: the room has no free seat");
     for (int i = 0; i < 3; i++)
-        duet_session_destroy(seats[i], "left");
+        world_bye(&w, seats[i]);
     line_close(&l);
     world_close(&w);
 }

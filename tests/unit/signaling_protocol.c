@@ -69,7 +69,7 @@ static void members_that_are_not_known_are_ignored(void **state)
     assert_int_equal(parse(&m, DUET_SIGNAL_FROM_CLIENT,
                            "{\"type\":\"leave_room\",\"roomId\":\"red\",\"new\":[1,{\"a\":null}],\"seq\":9}"),
                      DUET_OK);
-    assert_int_equal(m.seq, 0); /* a client has no say in it */
+    assert_int_equal(m.seq, 9);
     duet_signal_free(&m, NULL);
 }
 
@@ -141,7 +141,9 @@ static void missing_and_wrong_members_are_invalid(void **state)
         "{\"type\":\"join_room\",\"roomId\":\"red\",\"token\":7}",
         "{\"type\":\"leave_room\",\"roomId\":\"red\",\"id\":7}",
         "{\"type\":\"offer\",\"to\":\"x\"}",
-        "{\"type\":\"offer\",\"sdp\":\"v=0\"}",
+        "{\"type\":\"offer\",\"to\":\"x\",\"sdp\":\"v=0\",\"seq\":-1}",
+        "{\"type\":\"resume\",\"lastSeq\":1}",
+        "{\"type\":\"manual\",\"to\":\"x\",\"manual\":[]}",
         "{\"type\":\"offer\",\"to\":{},\"sdp\":\"v=0\"}",
         "{\"type\":\"answer\",\"to\":\"x\",\"sdp\":\"\"}",
         "{\"type\":\"candidate\",\"to\":\"x\"}",

@@ -9,6 +9,19 @@ typedef struct reply {
     json_t *body;
 } reply;
 
+/* Takes the response. */
+static void keep_response(void *user, const duet_rest_response *response)
+{
+    duet_rest_response *out = user;
+
+    *out = (duet_rest_response){.status = 0};
+    if (!response)
+        return;
+    *out = *response;
+    duet_buffer_init(&out->body, NULL);
+    duet_buffer_append(&out->body, response->body.data, response->body.len);
+}
+
 static reply call(world *w, const char *method, const char *path, const char *token, const char *body)
 {
     duet_rest_response response;
@@ -24,10 +37,12 @@ static reply call(world *w, const char *method, const char *path, const char *to
                                  .body = body ? body : "",
                                  .body_len = body ? strlen(body) : 0,
                                  .ws_url = "ws://127.0.0.1:8080/ws",
-                                 .secret = world_secret,
-                                 .secret_len = sizeof(world_secret) - 1,
+                                 .now = w->now,
                                  .wall_seconds = world_wall(w)};
-    assert_int_equal(duet_rest_handle(&response, w->hub, &request), DUET_OK);
+    duet_rest_call *pending;
+    duet_rest_start(&pending, w->hub, &request, keep_response, &response);
+    assert_null(pending);
+    assert_int_not_equal(response.status, 0);
     r.status = response.status;
     r.allow = response.allow;
     r.type = response.type;
@@ -130,7 +145,7 @@ static void a_join_token_from_here_opens_the_room_there(void **state)
     expect(&w, 204, "DELETE", path, alice, NULL);
     json_decref(world_expect(s, "user_left"));
     assert_int_equal(world_close_code(s), 4403);
-    duet_session_destroy(s, "left");
+    world_bye(&w, s);
     duet_free(NULL, alice);
     world_close(&w);
 }
@@ -234,6 +249,121 @@ static void the_server_holds_so_many_rooms_and_no_more(void **state)
     world_close(&w);
 }
 
+static void a_room_is_changed_by_those_who_may(void **state)
+{
+    world w = world_open();
+    char *alice = token_of(&w, "alice", DUET_TOKEN_CREATE), *bob = token_of(&w, "bob", DUET_TOKEN_JOIN), path[200];
+    reply r = call(&w, "POST", "/api/rooms", alice, "{\"name\":\"one\",\"settings\":{\"muteOnEntry\":true}}");
+
+    (void)state;
+    memcpy(path, r.location, sizeof(r.location));
+    json_decref(r.body);
+    expect(&w, 403, "PATCH", path, bob, "{\"name\":\"mine\"}");
+    expect(&w, 400, "PATCH", path, alice, "{\"maxParticipants\":0}");
+    r = call(&w, "PATCH", path, alice, "{\"name\":\"two\",\"maxParticipants\":4}");
+    assert_int_equal(r.status, 200);
+    assert_string_equal(world_text(r.body, "name"), "two");
+    assert_int_equal(json_integer_value(json_object_get(r.body, "maxParticipants")), 4);
+    assert_true(json_is_true(json_object_get(json_object_get(r.body, "settings"), "muteOnEntry")));
+    assert_int_equal(json_array_size(json_object_get(r.body, "participants")), 0);
+    json_decref(r.body);
+    duet_free(NULL, alice);
+    duet_free(NULL, bob);
+    world_close(&w);
+}
+
+static void a_participant_is_kicked_by_those_who_may(void **state)
+{
+    world w = world_open();
+    char a[64], b[64], path[200];
+    duet_session *alice = world_join(&w, "alice", "red", a), *bob = world_join(&w, "bob", "red", b);
+    char *owner = token_of(&w, "alice", DUET_TOKEN_JOIN), *guest = token_of(&w, "bob", DUET_TOKEN_JOIN);
+
+    (void)state;
+    json_decref(world_expect(alice, "user_joined"));
+    snprintf(path, sizeof(path), "/api/rooms/red/participants/%s", a);
+    expect(&w, 403, "DELETE", path, guest, NULL);
+    snprintf(path, sizeof(path), "/api/rooms/red/participants/%s", b);
+    expect(&w, 204, "DELETE", path, owner, NULL);
+    expect(&w, 404, "DELETE", path, owner, NULL);
+    expect(&w, 405, "GET", path, owner, NULL);
+    for (int i = 0; i < 2; i++) {
+        json_t *left = world_expect(i == 0 ? alice : bob, "user_left");
+        assert_string_equal(world_text(left, "reason"), "kicked");
+        assert_string_equal(world_text(left, "id"), b);
+        json_decref(left);
+    }
+    assert_int_equal(world_close_code(alice), 0);
+    assert_int_equal(world_close_code(bob), 4403);
+    world_bye(&w, alice);
+    world_bye(&w, bob);
+    duet_free(NULL, owner);
+    duet_free(NULL, guest);
+    world_close(&w);
+}
+
+/* The password is what coturn's use-auth-secret expects: base64(HMAC-SHA1(secret, "expiry:name")). */
+static void turn_credentials_are_good_for_a_while(void **state)
+{
+    world w = world_open_with((world_options){.turn_urls = "[\"turn:turn.example.org\"]"}), bare = world_open();
+    char *alice = token_of(&w, "alice", DUET_TOKEN_JOIN);
+    reply r = call(&w, "POST", "/api/turn-credentials", alice, NULL);
+
+    (void)state;
+    assert_int_equal(r.status, 200);
+    assert_string_equal(world_text(r.body, "username"), "1700000600:alice");
+    assert_string_equal(world_text(r.body, "credential"), "ZlbTfVBNP8Oh9JT/b4Of+cI3/zQ=");
+    assert_int_equal(json_integer_value(json_object_get(r.body, "ttl")), 600);
+    assert_int_equal(json_array_size(json_object_get(r.body, "iceServers")), 1);
+    json_decref(r.body);
+    expect(&bare, 404, "POST", "/api/turn-credentials", alice, NULL);
+    duet_free(NULL, alice);
+    world_close(&w);
+    world_close(&bare);
+}
+
+static void a_room_ends_after_its_longest_duration(void **state)
+{
+    world w = world_open_with((world_options){.no_rooms_on_join = true});
+    char *alice = token_of(&w, "alice", ALL), path[200];
+    reply r = call(&w, "POST", "/api/rooms", alice, "{\"settings\":{\"maxDuration\":2}}");
+    duet_session *s = world_enter(&w, "bob");
+
+    (void)state;
+    memcpy(path, r.location, sizeof(r.location));
+    world_say(&w, s, "{\"type\":\"join_room\",\"roomId\":\"%s\"}", world_text(r.body, "roomId"));
+    json_decref(world_expect(s, "room_users"));
+    json_decref(r.body);
+    w.now += DUET_SECONDS(119);
+    world_tick(&w);
+    world_expect_silence(s);
+    w.now += DUET_SECONDS(1);
+    world_tick(&w);
+    json_t *left = world_expect(s, "user_left");
+    assert_string_equal(world_text(left, "reason"), "expired");
+    json_decref(left);
+    assert_int_equal(world_close_code(s), 4403);
+    expect(&w, 404, "GET", path, alice, NULL);
+    world_bye(&w, s);
+    duet_free(NULL, alice);
+    world_close(&w);
+}
+
+static void who_asks_too_often_is_told_when_to_come_back(void **state)
+{
+    world w = world_open_with((world_options){.limits.messages[DUET_LIMIT_AGENT] = {1, 2}});
+    char *alice = token_of(&w, "alice", ALL);
+
+    (void)state;
+    expect(&w, 200, "GET", "/api/rooms", alice, NULL);
+    expect(&w, 200, "GET", "/api/rooms", alice, NULL);
+    expect(&w, 429, "GET", "/api/rooms", alice, NULL);
+    w.now += DUET_SECONDS(1) + 1000;
+    expect(&w, 200, "GET", "/api/rooms", alice, NULL);
+    duet_free(NULL, alice);
+    world_close(&w);
+}
+
 static int create_and_list(const duet_env *env, void *arg)
 {
     duet_rest_request request = {.method = "POST",
@@ -241,20 +371,19 @@ static int create_and_list(const duet_env *env, void *arg)
                                  .authorization = arg,
                                  .body = "",
                                  .ws_url = "ws://x/ws",
-                                 .secret = world_secret,
-                                 .secret_len = sizeof(world_secret) - 1,
                                  .wall_seconds = WORLD_WALL};
     duet_rest_response response;
+    duet_rest_call *pending;
     world w;
 
-    int err = world_try_open(&w, env, true, 3, 4);
+    int err = world_try_open(&w, env, &(world_options){.max_participants = 3});
     for (int i = 0; i < 2 && err == DUET_OK; i++) {
         request.method = i == 0 ? "POST" : "GET";
-        err = duet_rest_handle(&response, w.hub, &request);
+        duet_rest_start(&pending, w.hub, &request, keep_response, &response);
+        err = response.status ? DUET_OK : DUET_ERR_NOMEM;
         duet_buffer_free(&response.body);
     }
-    if (w.hub)
-        world_close(&w);
+    world_close(&w);
     return err;
 }
 
@@ -279,6 +408,11 @@ int main(void)
         cmocka_unit_test(bodies_are_checked_member_by_member),
         cmocka_unit_test(paths_and_methods_of_nothing_are_refused),
         cmocka_unit_test(the_server_holds_so_many_rooms_and_no_more),
+        cmocka_unit_test(a_room_is_changed_by_those_who_may),
+        cmocka_unit_test(a_participant_is_kicked_by_those_who_may),
+        cmocka_unit_test(turn_credentials_are_good_for_a_while),
+        cmocka_unit_test(a_room_ends_after_its_longest_duration),
+        cmocka_unit_test(who_asks_too_often_is_told_when_to_come_back),
         cmocka_unit_test(no_memory_is_an_error_and_nothing_leaks),
     };
 
