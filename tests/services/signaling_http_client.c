@@ -3,10 +3,15 @@
 #include "test.h"
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/listener.h>
 #include <netinet/in.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <unistd.h>
 
 typedef struct world {
     struct event_base *base;
@@ -311,6 +316,87 @@ static void what_is_in_flight_goes_with_the_client(void **state)
     assert_int_equal(a.calls, 0);
 }
 
+/* ---- TLS ---- */
+
+/* A certificate for 127.0.0.1, signed by itself. */
+static SSL_CTX *make_tls(const char *ca_file)
+{
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    X509 *x509 = X509_new();
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
+
+    X509_set_version(x509, X509_VERSION_3);
+    X509_gmtime_adj(X509_getm_notBefore(x509), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
+    X509_set_pubkey(x509, key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "CN", MBSTRING_ASC, (const unsigned char *)"duet", -1, -1,
+                               0);
+    X509_set_issuer_name(x509, X509_get_subject_name(x509));
+    X509_add_ext(x509, san, -1);
+    assert_true(X509_sign(x509, key, EVP_sha256()) > 0);
+    assert_int_equal(SSL_CTX_use_certificate(ctx, x509), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
+    FILE *f = fopen(ca_file, "w");
+    assert_non_null(f);
+    PEM_write_X509(f, x509);
+    fclose(f);
+    X509_EXTENSION_free(san);
+    X509_free(x509);
+    EVP_PKEY_free(key);
+    return ctx;
+}
+
+static struct bufferevent *accept_tls(struct event_base *base, void *ctx)
+{
+    return bufferevent_openssl_socket_new(base, -1, SSL_new(ctx), BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+}
+
+static answer get_tls(world *w, const char *ca_file, unsigned port)
+{
+    duet_http_client *mine = w->client;
+    char url[64];
+    answer a;
+    void *ticket;
+
+    snprintf(url, sizeof(url), "https://127.0.0.1:%u/", port);
+    assert_int_equal(duet_http_client_create(&w->client, NULL, w->base, ca_file), DUET_OK);
+    w->http = duet_http_client_get(w->client);
+    assert_int_equal(start_get(w, &a, &ticket, url, DUET_SECONDS(10)), DUET_OK);
+    run(w);
+    duet_http_client_destroy(w->client);
+    w->client = mine;
+    w->http = duet_http_client_get(mine);
+    return a;
+}
+
+static void only_certificates_of_trusted_authorities_are_accepted(void **state)
+{
+    char ca_file[] = "/tmp/duet-http-XXXXXX";
+    world *w = world_new();
+    struct evhttp *server = evhttp_new(w->base);
+    int f = mkstemp(ca_file);
+
+    (void)state;
+    assert_true(f >= 0);
+    close(f);
+    SSL_CTX *ctx = make_tls(ca_file);
+    evhttp_set_bevcb(server, accept_tls, ctx);
+    evhttp_set_gencb(server, serve, w);
+    struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(server, "127.0.0.1", 0);
+    assert_non_null(bound);
+    uint16_t port = port_of(evhttp_bound_socket_get_fd(bound));
+    answer a = get_tls(w, NULL, port);
+    assert_int_equal(a.err, DUET_ERR_AUTH);
+    assert_true(a.has_reason);
+    assert_int_equal(w->served, 0);
+    assert_int_equal(get_tls(w, ca_file, port).status, 200);
+    evhttp_free(server);
+    SSL_CTX_free(ctx);
+    unlink(ca_file);
+    world_free(w);
+}
+
 static int create_and_ask(const duet_env *env, void *arg)
 {
     world *w = arg;
@@ -353,6 +439,7 @@ int main(void)
         cmocka_unit_test(other_schemes_are_refused),
         cmocka_unit_test(too_many_at_a_time_are_refused_and_can_be_cancelled),
         cmocka_unit_test(what_is_in_flight_goes_with_the_client),
+        cmocka_unit_test(only_certificates_of_trusted_authorities_are_accepted),
         cmocka_unit_test(each_allocation_may_fail),
     };
 
