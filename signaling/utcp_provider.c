@@ -1,84 +1,12 @@
 /* Provider files: UTCP v0.1 (`provider_type`) and call templates of v1 (`call_template_type`, `auth`), with variables. */
 #include "signaling/protocol.h"
 #include "signaling/utcp_message.h"
-#include "signaling/utcp_pointer.h"
-#include <ctype.h>
+#include "signaling/utcp_variables.h"
 #include <string.h>
 
-#define TEXT_MAX 8192 /* bytes of one member, with its variables put in */
 #define FILE_MAX 65536
 
-typedef struct reader {
-    duet_env env;
-    duet_utcp_lookup lookup;
-    void *user;
-    duet_utcp_error *error;
-} reader;
-
-/* ---- variables ---- */
-
-static bool is_name_char(char c)
-{
-    return isalnum((uint8_t)c) || c == '_';
-}
-
-/* Puts in the variable whose "${" begins at *text, and moves behind its "}". */
-static int put_variable(const reader *r, duet_buffer *out, const char **text, const duet_utcp_pointer *at)
-{
-    char name[128];
-    const char *begin = *text + 2;
-    size_t len = 0;
-
-    while (is_name_char(begin[len]))
-        len++;
-    if (len == 0 || len >= sizeof(name) || begin[len] != '}') {
-        duet_utcp_error_set(r->error, at, "a variable is written ${NAME}, with letters, digits and _");
-        return DUET_ERR_INVALID;
-    }
-    memcpy(name, begin, len);
-    name[len] = 0;
-    const char *value = r->lookup ? r->lookup(r->user, name) : NULL;
-    if (!value) {
-        duet_utcp_error_set(r->error, at, "the variable %s is not set", name);
-        return DUET_ERR_NOT_FOUND;
-    }
-    if (strlen(value) > TEXT_MAX) {
-        duet_utcp_error_set(r->error, at, "the variable %s is too long", name);
-        return DUET_ERR_INVALID;
-    }
-    duet_buffer_text(out, value);
-    *text = begin + len + 1;
-    return DUET_OK;
-}
-
-static int substitute(const reader *r, char **out, const char *text, const duet_utcp_pointer *at)
-{
-    duet_buffer b;
-    int err = DUET_OK;
-
-    *out = NULL;
-    duet_buffer_init(&b, &r->env);
-    while (*text && err == DUET_OK && b.len <= TEXT_MAX) {
-        if (strncmp(text, "$${", 3) == 0) {
-            duet_buffer_text(&b, "${");
-            text += 3;
-        } else if (strncmp(text, "${", 2) == 0) {
-            err = put_variable(r, &b, &text, at);
-        } else {
-            duet_buffer_append(&b, text++, 1);
-        }
-    }
-    if (err == DUET_OK && b.len > TEXT_MAX) {
-        duet_utcp_error_set(r->error, at, "this text is too long");
-        err = DUET_ERR_INVALID;
-    }
-    if (err != DUET_OK) {
-        duet_buffer_free(&b);
-        return err;
-    }
-    *out = duet_buffer_steal(&b);
-    return *out ? DUET_OK : DUET_ERR_NOMEM;
-}
+typedef duet_utcp_variables reader;
 
 /* ---- members ---- */
 
@@ -94,7 +22,7 @@ static int read_text(const reader *r, char **out, const json_t *object, const du
         duet_utcp_error_set(r->error, at, "this is a text");
         return DUET_ERR_INVALID;
     }
-    return substitute(r, out, json_string_value(value), at);
+    return duet_utcp_substitute(r, out, json_string_value(value), at);
 }
 
 static int read_member(const reader *r, char **out, const json_t *object, const char *name, const char *otherwise)
