@@ -11,6 +11,7 @@ typedef enum client_state {
     HANDSHAKE = 0,
     AUTHENTICATING,
     JOINING,
+    RESUMING,
     JOINED,
     CLOSING,
     DONE,
@@ -20,6 +21,9 @@ struct duet_client_core {
     duet_env env;
     duet_signaling_client_config config; /* its texts are copies */
     duet_signaling_client *handle;
+    duet_client_memory *memory;
+    duet_client_hooks hooks;
+    bool silent;
     client_state state;
     duet_time deadline; /* for being joined */
     char key[DUET_WEBSOCKET_KEY_LEN + 1];
@@ -37,7 +41,11 @@ static void done(duet_client_core *c, unsigned code, const char *reason)
     if (c->state == DONE)
         return;
     c->state = DONE;
-    if (c->config.on_closed)
+    if (c->silent)
+        return;
+    if (c->hooks.closed)
+        c->hooks.closed(c->handle, code, c->why[0] ? c->why : reason);
+    else if (c->config.on_closed)
         c->config.on_closed(c->config.user, c->handle, code, c->why[0] ? c->why : reason);
 }
 
@@ -108,23 +116,74 @@ static void send_or_close(duet_client_core *c, const duet_signal *message)
         begin_close(c, DUET_CLOSE_NORMAL, duet_strerror(err));
 }
 
-int duet_client_core_send(duet_client_core *c, const char *to, duet_sdp_type type, const char *sdp,
-                          const duet_pc_candidate *candidate, duet_time now)
-{
-    duet_signal m = {.to = to, .sdp = sdp};
+/* ---- what outlives a connection ---- */
 
+void duet_client_memory_init(duet_client_memory *m, const duet_env *env)
+{
+    *m = (duet_client_memory){.waiting = 0};
+    duet_seat_log_init(&m->sent, env);
+}
+
+void duet_client_memory_clear(duet_client_memory *m)
+{
+    const duet_env *env = m->sent.env;
+
+    duet_seat_log_free(&m->sent);
+    duet_wipe(m->resume_token, sizeof(m->resume_token));
+    duet_client_memory_init(m, env);
+}
+
+/* Numbers the message and keeps its text. */
+static int keep(duet_client_memory *memory, const duet_signal *message)
+{
+    duet_signal numbered = *message;
+    duet_buffer text;
+
+    numbered.seq = memory->sent.last + 1;
+    duet_buffer_init(&text, memory->sent.env);
+    int err = duet_signal_write(&text, &numbered);
+    if (err == DUET_OK && text.len > DUET_SIGNAL_MESSAGE_MAX)
+        err = DUET_ERR_TOO_LARGE;
+    if (err == DUET_OK)
+        err = duet_seat_log_add(&memory->sent, (const char *)text.data, text.len);
+    duet_buffer_free(&text);
+    return err;
+}
+
+int duet_client_memory_keep(duet_client_memory *memory, const duet_signal *message)
+{
+    if (!memory->resume_token[0])
+        return DUET_ERR_STATE;
+    if (memory->waiting >= DUET_CLIENT_WAITING_MAX)
+        return DUET_ERR_AGAIN;
+    int err = keep(memory, message);
+    memory->waiting += err == DUET_OK;
+    return err;
+}
+
+int duet_client_core_send(duet_client_core *c, const duet_signal *message, duet_time now)
+{
     c->now = now;
     if (c->state != JOINED)
-        return DUET_ERR_STATE;
-    if (candidate) {
-        m.type = DUET_SIGNAL_CANDIDATE;
-        m.candidate = *candidate;
-    } else if (type == DUET_SDP_OFFER || type == DUET_SDP_ANSWER) {
-        m.type = type == DUET_SDP_OFFER ? DUET_SIGNAL_OFFER : DUET_SIGNAL_ANSWER;
-    } else {
-        return DUET_ERR_INVALID;
+        return duet_client_memory_keep(c->memory, message);
+    int err = keep(c->memory, message);
+    if (err != DUET_OK)
+        return err;
+    const duet_seat_message *text = duet_seat_log_get(&c->memory->sent, c->memory->sent.last);
+    return duet_websocket_send(c->ws, text->text, text->len, now);
+}
+
+/* What the server has not heard. */
+static void say_again(duet_client_core *c, uint64_t received)
+{
+    const duet_seat_log *sent = &c->memory->sent;
+
+    for (uint64_t n = received + 1; n <= sent->last && c->state == JOINED; n++) {
+        const duet_seat_message *text = duet_seat_log_get(sent, n);
+        int err = text ? duet_websocket_send(c->ws, text->text, text->len, c->now) : DUET_OK;
+        if (err != DUET_OK)
+            begin_close(c, DUET_CLOSE_NORMAL, duet_strerror(err));
     }
-    return send_signal(c, &m);
 }
 
 static int send_token(duet_client_core *c, const char *token)
@@ -137,7 +196,7 @@ static int send_token(duet_client_core *c, const char *token)
 int duet_client_core_renew(duet_client_core *c, const char *token, duet_time now)
 {
     c->now = now;
-    return c->state == JOINING || c->state == JOINED ? send_token(c, token) : DUET_ERR_STATE;
+    return c->state == JOINING || c->state == RESUMING || c->state == JOINED ? send_token(c, token) : DUET_ERR_STATE;
 }
 
 void duet_client_core_close(duet_client_core *c, duet_time now)
@@ -155,23 +214,57 @@ void duet_client_core_close(duet_client_core *c, duet_time now)
 static void joined(duet_client_core *c, const duet_signal *m)
 {
     duet_signaling_room room = {m->room_id, m->self, m->users, m->user_count, m->ice_servers};
+    size_t token_len = m->resume_token ? strlen(m->resume_token) : 0;
 
     if (c->state != JOINING)
         return;
     c->state = JOINED;
     c->deadline = DUET_NEVER;
+    duet_client_memory_clear(c->memory);
+    c->memory->last_seq = m->seq;
+    if (token_len <= DUET_CLIENT_RESUME_TOKEN_MAX && token_len > 0)
+        memcpy(c->memory->resume_token, m->resume_token, token_len + 1);
+    if (c->hooks.settled)
+        c->hooks.settled(c->handle);
     if (c->config.on_joined)
         c->config.on_joined(c->config.user, c->handle, &room);
 }
 
-static void authenticated(duet_client_core *c)
+static void resumed(duet_client_core *c, const duet_signal *m)
+{
+    if (c->state != RESUMING)
+        return;
+    c->state = JOINED;
+    c->deadline = DUET_NEVER;
+    c->memory->waiting = 0;
+    say_again(c, m->received);
+    if (c->hooks.settled)
+        c->hooks.settled(c->handle);
+    if (c->config.on_resumed)
+        c->config.on_resumed(c->config.user, c->handle);
+}
+
+static void join(duet_client_core *c)
 {
     duet_signal join = {.type = DUET_SIGNAL_JOIN_ROOM, .room_id = c->config.room, .token = c->config.room_token};
 
-    if (c->state != AUTHENTICATING)
-        return;
     c->state = JOINING;
     send_or_close(c, &join);
+}
+
+static void authenticated(duet_client_core *c)
+{
+    duet_signal resume = {
+        .type = DUET_SIGNAL_RESUME, .resume_token = c->memory->resume_token, .last_seq = c->memory->last_seq};
+
+    if (c->state != AUTHENTICATING)
+        return;
+    if (!c->memory->resume_token[0]) {
+        join(c);
+        return;
+    }
+    c->state = RESUMING;
+    send_or_close(c, &resume);
 }
 
 /* Before we are in the room an error is the end; afterwards it is about one message. */
@@ -182,6 +275,11 @@ static void refused(duet_client_core *c, const duet_signal *m)
     if (m->type == DUET_SIGNAL_ERROR && c->state == JOINED) {
         if (c->config.on_error)
             c->config.on_error(c->config.user, c->handle, m->code, text);
+        return;
+    }
+    if (m->type == DUET_SIGNAL_ERROR && c->state == RESUMING) { /* the seat has gone: another one */
+        duet_client_memory_clear(c->memory);
+        join(c);
         return;
     }
     snprintf(c->why, sizeof(c->why), "%.60s: %.250s", m->code, text);
@@ -199,6 +297,17 @@ static void handle(duet_client_core *c, const duet_signal *m)
         break;
     case DUET_SIGNAL_ROOM_USERS:
         joined(c, m);
+        break;
+    case DUET_SIGNAL_RESUMED:
+        resumed(c, m);
+        break;
+    case DUET_SIGNAL_DISCOVER:
+        if (k->on_discover)
+            k->on_discover(k->user, c->handle, m->from);
+        break;
+    case DUET_SIGNAL_MANUAL:
+        if (k->on_manual)
+            k->on_manual(k->user, c->handle, m->from, m->manual);
         break;
     case DUET_SIGNAL_USER_JOINED:
         if (k->on_user_joined)
@@ -227,6 +336,17 @@ static void handle(duet_client_core *c, const duet_signal *m)
     }
 }
 
+/* A seat's messages are numbered; what has been heard already is not heard again. */
+static bool is_new(duet_client_core *c, const duet_signal *m)
+{
+    if (m->seq == 0 || c->state == JOINING)
+        return true;
+    if (m->seq <= c->memory->last_seq)
+        return false;
+    c->memory->last_seq = m->seq;
+    return true;
+}
+
 static void on_message(void *user, const char *data, size_t len, bool is_text)
 {
     duet_client_core *c = user;
@@ -235,9 +355,9 @@ static void on_message(void *user, const char *data, size_t len, bool is_text)
     if (!is_text || c->state == DONE || c->state == CLOSING)
         return;
     int err = duet_signal_parse(&m, &c->env, DUET_SIGNAL_FROM_SERVER, data, len, NULL);
-    if (err == DUET_OK)
+    if (err == DUET_OK && is_new(c, &m))
         handle(c, &m);
-    else if (err != DUET_ERR_UNSUPPORTED) /* newer servers may say more than we know */
+    else if (err != DUET_OK && err != DUET_ERR_UNSUPPORTED) /* newer servers may say more than we know */
         begin_close(c, DUET_CLOSE_BAD_MESSAGE, "a message of the server is malformed");
     duet_signal_free(&m, &c->env);
 }
@@ -362,7 +482,8 @@ static int copy_config(duet_client_core *c, const duet_signaling_client_config *
 }
 
 int duet_client_core_create(duet_client_core **out, const duet_signaling_client_config *config, const duet_ws_url *url,
-                            duet_signaling_client *handle, duet_time now)
+                            duet_client_memory *memory, duet_signaling_client *handle, const duet_client_hooks *hooks,
+                            duet_time now)
 {
     duet_env env = duet_env_resolve(config->env);
     duet_client_core *c = duet_calloc(&env, sizeof(*c));
@@ -372,6 +493,8 @@ int duet_client_core_create(duet_client_core **out, const duet_signaling_client_
         return DUET_ERR_NOMEM;
     c->env = env;
     c->handle = handle;
+    c->memory = memory;
+    c->hooks = hooks ? *hooks : (duet_client_hooks){NULL, NULL};
     c->deadline = now + DUET_CLIENT_JOIN_TIMEOUT;
     duet_buffer_init(&c->request, &c->env);
     duet_buffer_init(&c->response, &c->env);
@@ -390,12 +513,18 @@ int duet_client_core_create(duet_client_core **out, const duet_signaling_client_
 
 void duet_client_core_silence(duet_client_core *c)
 {
+    c->silent = true;
+    c->hooks.settled = NULL;
     c->config.on_joined = NULL;
     c->config.on_user_joined = NULL;
     c->config.on_user_left = NULL;
     c->config.on_description = NULL;
     c->config.on_candidate = NULL;
     c->config.on_error = NULL;
+    c->config.on_interrupted = NULL;
+    c->config.on_resumed = NULL;
+    c->config.on_discover = NULL;
+    c->config.on_manual = NULL;
     c->config.on_closed = NULL;
 }
 

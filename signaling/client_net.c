@@ -1,8 +1,10 @@
-/* The signaling client on a loop of duet/net.h: host name, TCP connection, bytes. What they mean is client.c's
- * business. */
+/* The signaling client on a loop of duet/net.h: host name, TCP or TLS connection, bytes, and coming back when it breaks. What
+ * the bytes mean is client.c's business. */
 #include "base/memory.h"
+#include "net/tls_stream.h"
 #include "signaling/client.h"
 #include "signaling/protocol.h"
+#include "signaling/websocket.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -16,12 +18,23 @@
 #define CONNECT_TIMEOUT DUET_SECONDS(5) /* each address */
 #define READ_SIZE       16384
 #define READS_PER_TURN  8 /* others first */
+#define BACK_OFF_FIRST  (DUET_SECONDS(1) / 4)
+#define BACK_OFF_MAX    DUET_SECONDS(8)
+#define GIVE_UP_DEFAULT DUET_SECONDS(30)
 
 struct duet_signaling_client {
     duet_env env;
     duet_net *net;
     duet_ws_url url;
+    duet_signaling_client_config config; /* as the user gave it, with copies of its texts */
+    char *token, *room, *room_token;
+    duet_client_memory memory;
     duet_client_core *core;
+    duet_tls_context *trust; /* wss */
+    duet_tls *tls;
+    uint8_t cipher[READ_SIZE]; /* on its way to the kernel */
+    size_t cipher_start, cipher_len;
+    duet_time broken_at, back_off; /* broken_at: DUET_NEVER as long as it holds */
     duet_net_watch *watch;
     duet_net_timer *timer;
     int fd;
@@ -46,6 +59,9 @@ static void close_socket(duet_signaling_client *c)
         close(c->fd);
     c->fd = -1;
     c->connected = false;
+    duet_tls_destroy(c->tls);
+    c->tls = NULL;
+    c->cipher_len = 0;
 }
 
 static void stop_timer(duet_signaling_client *c)
@@ -72,6 +88,11 @@ static void leave(duet_signaling_client *c)
     if (--c->busy > 0 || !c->destroyed)
         return;
     duet_client_core_destroy(c->core);
+    duet_client_memory_clear(&c->memory);
+    duet_tls_context_destroy(c->trust);
+    duet_free(&c->env, c->token);
+    duet_free(&c->env, c->room);
+    duet_free(&c->env, c->room_token);
     duet_env env = c->env;
     duet_free(&env, c);
 }
@@ -92,14 +113,36 @@ static void lost(duet_signaling_client *c, const char *reason)
     duet_client_core_lost(c->core, reason);
 }
 
+static bool goes_on(const duet_signaling_client *c)
+{
+    return !c->destroyed && c->fd >= 0 && !duet_client_core_is_done(c->core);
+}
+
+static void take_bytes(duet_signaling_client *c, const uint8_t *data, size_t len)
+{
+    uint8_t plain[READ_SIZE];
+    size_t n;
+
+    if (!c->tls) {
+        duet_client_core_input(c->core, data, len, duet_net_now(c->net));
+        return;
+    }
+    if (duet_tls_input(c->tls, data, len) != DUET_OK) {
+        lost(c, duet_tls_reason(c->tls)[0] ? duet_tls_reason(c->tls) : "TLS ended");
+        return;
+    }
+    while (goes_on(c) && (n = duet_tls_read(c->tls, plain, sizeof(plain))) > 0)
+        duet_client_core_input(c->core, plain, n, duet_net_now(c->net));
+}
+
 static void read_bytes(duet_signaling_client *c)
 {
     uint8_t buf[READ_SIZE];
 
-    for (int i = 0; i < READS_PER_TURN && !c->destroyed && !duet_client_core_is_done(c->core); i++) {
+    for (int i = 0; i < READS_PER_TURN && goes_on(c); i++) {
         ssize_t n = read(c->fd, buf, sizeof(buf));
         if (n > 0) {
-            duet_client_core_input(c->core, buf, (size_t)n, duet_net_now(c->net));
+            take_bytes(c, buf, (size_t)n);
             continue;
         }
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -109,7 +152,7 @@ static void read_bytes(duet_signaling_client *c)
     }
 }
 
-static void write_bytes(duet_signaling_client *c)
+static void write_plain(duet_signaling_client *c)
 {
     const uint8_t *data;
     size_t len;
@@ -120,6 +163,54 @@ static void write_bytes(duet_signaling_client *c)
             break; /* a broken connection shows when it is read */
         duet_client_core_sent(c->core, (size_t)n);
     }
+}
+
+/* @return whether the kernel took all of it */
+static bool write_cipher(duet_signaling_client *c)
+{
+    while (c->cipher_len > 0) {
+        ssize_t n = send(c->fd, c->cipher + c->cipher_start, c->cipher_len, MSG_NOSIGNAL);
+        if (n < 0)
+            return false;
+        c->cipher_start += (size_t)n;
+        c->cipher_len -= (size_t)n;
+    }
+    return true;
+}
+
+static void write_tls(duet_signaling_client *c)
+{
+    const uint8_t *data;
+    size_t len;
+
+    do {
+        len = duet_client_core_output(c->core, &data);
+        if (len > READ_SIZE)
+            len = READ_SIZE;
+        if (len > 0 && duet_tls_output_pending(c->tls) == 0 && duet_tls_write(c->tls, data, len) == DUET_OK)
+            duet_client_core_sent(c->core, len);
+        if (c->cipher_len == 0) {
+            c->cipher_start = 0;
+            c->cipher_len = duet_tls_output(c->tls, c->cipher, sizeof(c->cipher));
+        }
+    } while (c->cipher_len > 0 && write_cipher(c));
+}
+
+static void write_bytes(duet_signaling_client *c)
+{
+    if (c->tls)
+        write_tls(c);
+    else
+        write_plain(c);
+}
+
+static bool wants_to_write(const duet_signaling_client *c)
+{
+    const uint8_t *data;
+
+    if (!c->tls)
+        return duet_client_core_output(c->core, &data) > 0;
+    return c->cipher_len > 0 || duet_tls_output_pending(c->tls) > 0;
 }
 
 static void timer_fired(void *arg)
@@ -133,23 +224,26 @@ static void timer_fired(void *arg)
     leave(c);
 }
 
+static void come_back_later(duet_signaling_client *c);
+
 /* After anything happened: writes, watches for what is wanted now, sets the timer, or ends. */
 static void drive(duet_signaling_client *c)
 {
-    const uint8_t *data;
-
     if (c->destroyed)
         return;
     if (c->connected)
         write_bytes(c);
     if (duet_client_core_is_done(c->core)) {
+        if (c->timer && c->fd < 0 && c->broken_at != DUET_NEVER)
+            return; /* it is on its way back already */
         release(c);
+        if (c->broken_at != DUET_NEVER)
+            come_back_later(c);
         return;
     }
     if (!c->connected)
         return;
-    bool waiting = duet_client_core_output(c->core, &data) > 0;
-    duet_net_watch_change(c->watch, DUET_NET_READABLE | (waiting ? DUET_NET_WRITABLE : 0));
+    duet_net_watch_change(c->watch, DUET_NET_READABLE | (wants_to_write(c) ? DUET_NET_WRITABLE : 0));
     duet_time now = duet_net_now(c->net), deadline = duet_client_core_deadline(c->core);
     stop_timer(c);
     if (deadline != DUET_NEVER &&
@@ -184,6 +278,8 @@ static void ready(void *arg, unsigned events)
         c->connected = error == 0 && (events & DUET_NET_WRITABLE);
         if (error != 0)
             attempt_failed(c, error);
+        else if (c->connected && c->trust && duet_tls_create(&c->tls, c->trust, c->url.host) != DUET_OK)
+            lost(c, duet_strerror(DUET_ERR_NOMEM));
     } else if (events & DUET_NET_READABLE) {
         read_bytes(c);
     }
@@ -367,7 +463,117 @@ static int find_host(duet_signaling_client *c)
     return err;
 }
 
+/* ---- coming back ---- */
+
+/* Whether the seat waits for us: after our own goodbye, or a refusal, it does not. */
+static bool is_interruption(const duet_signaling_client *c, unsigned code)
+{
+    return !c->config.no_resume && c->memory.resume_token[0] &&
+           (code == 0 || code == DUET_CLOSE_GOING_AWAY || code == DUET_CLOSE_TIMEOUT || code == DUET_CLOSE_SERVER);
+}
+
+static void core_closed(duet_signaling_client *c, unsigned code, const char *reason)
+{
+    duet_time now = duet_net_now(c->net);
+    bool first = c->broken_at == DUET_NEVER;
+
+    if (is_interruption(c, code) && (first || now - c->broken_at < c->config.give_up)) {
+        c->broken_at = first ? now : c->broken_at;
+        c->back_off = first ? BACK_OFF_FIRST : c->back_off * 2 < BACK_OFF_MAX ? c->back_off * 2 : BACK_OFF_MAX;
+        if (first && c->config.on_interrupted)
+            c->config.on_interrupted(c->config.user, c, reason);
+        return;
+    }
+    c->broken_at = DUET_NEVER;
+    if (c->config.on_closed)
+        c->config.on_closed(c->config.user, c, code, reason);
+}
+
+static void core_settled(duet_signaling_client *c)
+{
+    c->broken_at = DUET_NEVER;
+}
+
+static int make_core(duet_signaling_client *c)
+{
+    static const duet_client_hooks hooks = {.settled = core_settled, .closed = core_closed};
+    duet_signaling_client_config config = c->config;
+
+    config.token = c->token;
+    config.room = c->room;
+    config.room_token = c->room_token;
+    return duet_client_core_create(&c->core, &config, &c->url, &c->memory, c, &hooks, duet_net_now(c->net));
+}
+
+static void come_back(void *arg)
+{
+    duet_signaling_client *c = arg;
+    duet_client_core *old = c->core;
+
+    c->timer = NULL;
+    enter(c);
+    if (make_core(c) == DUET_OK) {
+        duet_client_core_destroy(old);
+        c->address_count = c->next_address = 0;
+        c->asked = false;
+        c->failure[0] = 0;
+        if (find_host(c) != DUET_OK)
+            lost(c, duet_strerror(DUET_ERR_NOMEM));
+    } else {
+        c->core = old;
+        core_closed(c, 0, duet_strerror(DUET_ERR_NOMEM));
+    }
+    drive(c);
+    leave(c);
+}
+
+/* Everybody comes back after a restart of the server: not all at once. */
+static void come_back_later(duet_signaling_client *c)
+{
+    uint16_t random = 0;
+
+    (void)duet_random(&c->env, &random, sizeof(random));
+    duet_time delay = c->back_off / 2 + c->back_off / 2 * random / UINT16_MAX;
+    if (duet_net_timer_start(&c->timer, c->net, delay, come_back, c) == DUET_OK)
+        return;
+    c->broken_at = DUET_NEVER;
+    if (c->config.on_closed)
+        c->config.on_closed(c->config.user, c, 0, duet_strerror(DUET_ERR_NOMEM));
+}
+
 /* ---- the public calls ---- */
+
+static int copy_config(duet_signaling_client *c, const duet_signaling_client_config *config)
+{
+    c->config = *config;
+    c->config.env = &c->env;
+    c->config.give_up = config->give_up ? config->give_up : GIVE_UP_DEFAULT;
+    c->token = duet_strdup(&c->env, config->token);
+    c->room = duet_strdup(&c->env, config->room);
+    c->room_token = duet_strdup(&c->env, config->room_token);
+    return c->token && c->room && (c->room_token || !config->room_token) ? DUET_OK : DUET_ERR_NOMEM;
+}
+
+static int make_trust(duet_signaling_client *c, const char *ca_file)
+{
+    duet_tls_config tls;
+
+    duet_tls_config_init(&tls);
+    tls.env = &c->env;
+    tls.ca_file = ca_file;
+    return duet_tls_context_create(&c->trust, &tls, NULL, 0);
+}
+
+static int start(duet_signaling_client *c, const duet_signaling_client_config *config)
+{
+    int err = copy_config(c, config);
+
+    if (err == DUET_OK && c->url.secure)
+        err = make_trust(c, config->ca_file);
+    if (err == DUET_OK)
+        err = make_core(c);
+    return err == DUET_OK ? find_host(c) : err;
+}
 
 int duet_signaling_client_create(duet_signaling_client **out, duet_net *net, const duet_signaling_client_config *config)
 {
@@ -379,8 +585,6 @@ int duet_signaling_client_create(duet_signaling_client **out, duet_net *net, con
     if (!full.url || !full.token || !full.room || !duet_room_id_valid(full.room) ||
         duet_ws_url_parse(&url, full.url) != DUET_OK)
         return DUET_ERR_INVALID;
-    if (url.secure)
-        return DUET_ERR_UNSUPPORTED;
     duet_env env = duet_env_resolve(full.env);
     duet_signaling_client *c = duet_calloc(&env, sizeof(*c));
     if (!c)
@@ -389,9 +593,9 @@ int duet_signaling_client_create(duet_signaling_client **out, duet_net *net, con
     c->net = net;
     c->url = url;
     c->fd = -1;
-    int err = duet_client_core_create(&c->core, &full, &url, c, duet_net_now(net));
-    if (err == DUET_OK)
-        err = find_host(c);
+    c->broken_at = DUET_NEVER;
+    duet_client_memory_init(&c->memory, &c->env);
+    int err = start(c, &full);
     if (err != DUET_OK) {
         duet_signaling_client_destroy(c);
         return err;
@@ -406,8 +610,9 @@ void duet_signaling_client_destroy(duet_signaling_client *c)
         return;
     enter(c);
     c->destroyed = true;
-    duet_client_core_silence(c->core);
-    if (c->connected && !duet_client_core_is_done(c->core)) {
+    if (c->core)
+        duet_client_core_silence(c->core);
+    if (c->core && c->connected && !duet_client_core_is_done(c->core)) {
         duet_client_core_close(c->core, duet_net_now(c->net));
         write_bytes(c);
     }
@@ -415,36 +620,62 @@ void duet_signaling_client_destroy(duet_signaling_client *c)
     leave(c);
 }
 
+/* A client that is on its way back has nobody to say goodbye to. */
 void duet_signaling_client_close(duet_signaling_client *c)
 {
     enter(c);
-    duet_client_core_close(c->core, duet_net_now(c->net));
+    c->config.no_resume = true;
+    if (c->broken_at != DUET_NEVER && duet_client_core_is_done(c->core)) {
+        stop_timer(c);
+        core_closed(c, DUET_CLOSE_NORMAL, "");
+    } else {
+        duet_client_core_close(c->core, duet_net_now(c->net));
+    }
     drive(c);
     leave(c);
+}
+
+static int send_message(duet_signaling_client *c, const duet_signal *message)
+{
+    enter(c);
+    int err = duet_client_core_send(c->core, message, duet_net_now(c->net));
+    if (c->broken_at == DUET_NEVER || !duet_client_core_is_done(c->core))
+        drive(c);
+    leave(c);
+    return err;
 }
 
 int duet_signaling_client_send_description(duet_signaling_client *c, const char *to, duet_sdp_type type,
                                            const char *sdp)
 {
-    enter(c);
-    int err = duet_client_core_send(c->core, to, type, sdp, NULL, duet_net_now(c->net));
-    drive(c);
-    leave(c);
-    return err;
+    duet_signal m = {.type = type == DUET_SDP_OFFER ? DUET_SIGNAL_OFFER : DUET_SIGNAL_ANSWER, .to = to, .sdp = sdp};
+
+    return type == DUET_SDP_OFFER || type == DUET_SDP_ANSWER ? send_message(c, &m) : DUET_ERR_INVALID;
 }
 
 int duet_signaling_client_send_candidate(duet_signaling_client *c, const char *to, const duet_pc_candidate *candidate)
 {
-    enter(c);
-    int err = duet_client_core_send(c->core, to, DUET_SDP_NONE, NULL, candidate, duet_net_now(c->net));
-    drive(c);
-    leave(c);
-    return err;
+    duet_signal m = {.type = DUET_SIGNAL_CANDIDATE, .to = to, .candidate = *candidate};
+
+    return send_message(c, &m);
+}
+
+int duet_signaling_client_send_manual(duet_signaling_client *c, const char *to, const char *manual)
+{
+    duet_signal m = {.type = manual ? DUET_SIGNAL_MANUAL : DUET_SIGNAL_DISCOVER, .to = to, .manual = manual};
+
+    return send_message(c, &m);
 }
 
 int duet_signaling_client_renew(duet_signaling_client *c, const char *token)
 {
+    char *copy = duet_strdup(&c->env, token);
+
+    if (!copy)
+        return DUET_ERR_NOMEM;
     enter(c);
+    duet_free(&c->env, c->token);
+    c->token = copy; /* for connections to come, too */
     int err = duet_client_core_renew(c->core, token, duet_net_now(c->net));
     drive(c);
     leave(c);

@@ -149,9 +149,20 @@ typedef struct duet_signaling_client_config {
                          const duet_pc_candidate *candidate);
     /** The server refused something; the connection stays. */
     void (*on_error)(void *user, duet_signaling_client *client, const char *code, const char *message);
-    /** The end, once: `code` is the WebSocket close code, 0 when the connection could not be made or broke. */
+    /** The end, once: `code` is the WebSocket close code, 0 when the connection could not be made, or not made again. */
     void (*on_closed)(void *user, duet_signaling_client *client, unsigned code, const char *reason);
     void *user;
+
+    bool no_resume;      /**< a connection that breaks is the end; otherwise the client comes back to its seat */
+    duet_time give_up;   /**< how long it tries to, microseconds; 0: 30 seconds */
+    const char *ca_file; /**< wss: PEM of the authorities that are trusted; NULL: the system's */
+    /** The connection broke; the client tries to come back. What is sent meanwhile goes out then. */
+    void (*on_interrupted)(void *user, duet_signaling_client *client, const char *reason);
+    /** It is back, nothing was lost. When the seat has gone meanwhile, on_joined comes instead: with a new seat. */
+    void (*on_resumed)(void *user, duet_signaling_client *client);
+    /** Somebody asks for our tools (docs/utcp.md): answer with duet_signaling_client_send_manual. */
+    void (*on_discover)(void *user, duet_signaling_client *client, const char *from);
+    void (*on_manual)(void *user, duet_signaling_client *client, const char *from, const char *manual);
 } duet_signaling_client_config;
 
 #define DUET_SIGNALING_CLIENT_CONFIG_INIT                                                                              \
@@ -160,8 +171,8 @@ typedef struct duet_signaling_client_config {
     }
 
 /** Connects, authenticates and joins; the events tell how far it came. Host names are looked up by the loop.
- *  @return DUET_OK; DUET_ERR_INVALID (a bad URL, no token, no room); DUET_ERR_UNSUPPORTED (wss:); DUET_ERR_NOMEM;
- *          DUET_ERR_IO */
+ *  @return DUET_OK; DUET_ERR_INVALID (a bad URL, no token, no room); DUET_ERR_IO (also: the CA file cannot be
+ *          read); DUET_ERR_NOMEM */
 DUET_API int duet_signaling_client_create(duet_signaling_client **out, duet_net *net,
                                           const duet_signaling_client_config *config);
 /** Leaves at once and without further events. NULL is fine. Call it before duet_net_destroy. */
@@ -169,13 +180,16 @@ DUET_API void duet_signaling_client_destroy(duet_signaling_client *client);
 /** Leaves the room and says goodbye; on_closed follows. */
 DUET_API void duet_signaling_client_close(duet_signaling_client *client);
 
-/** @param type  DUET_SDP_OFFER or DUET_SDP_ANSWER
+/** Messages are numbered, kept for a while, and said again when a connection broke before the server had them.
+ *  @param type  DUET_SDP_OFFER or DUET_SDP_ANSWER
  *  @return DUET_OK; DUET_ERR_STATE (not joined); DUET_ERR_INVALID (another type); DUET_ERR_TOO_LARGE; DUET_ERR_AGAIN
  *          (too much waits to be sent already); DUET_ERR_NOMEM */
 DUET_API int duet_signaling_client_send_description(duet_signaling_client *client, const char *to, duet_sdp_type type,
                                                     const char *sdp);
 DUET_API int duet_signaling_client_send_candidate(duet_signaling_client *client, const char *to,
                                                   const duet_pc_candidate *candidate);
+/** @param manual  a JSON object: the tools that we offer; NULL asks for those of `to` */
+DUET_API int duet_signaling_client_send_manual(duet_signaling_client *client, const char *to, const char *manual);
 /** The server renews the life of the connection with a fresh token. */
 DUET_API int duet_signaling_client_renew(duet_signaling_client *client, const char *token);
 

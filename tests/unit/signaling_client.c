@@ -9,7 +9,8 @@ typedef struct heard {
     char reason[160], ice_servers[256];
     size_t users;
     duet_sdp_type type;
-    unsigned joined_count, closed_count, code;
+    unsigned joined_count, closed_count, resumed_count, descriptions, code;
+    char discovered[64], manual[128];
 } heard;
 
 /* One client, and the server's half of its connection. */
@@ -17,7 +18,8 @@ typedef struct line {
     world *w;
     heard heard;
     duet_client_core *core;
-    duet_websocket *ws; /* once the server has seen the handshake */
+    duet_client_memory memory; /* of the seat, beyond a connection */
+    duet_websocket *ws;        /* once the server has seen the handshake */
     duet_session *session;
     bool cut;
 } line;
@@ -59,6 +61,7 @@ static void on_description(void *user, duet_signaling_client *client, const char
 
     (void)client;
     h->type = type;
+    h->descriptions++;
     snprintf(h->from, sizeof(h->from), "%s", from);
     snprintf(h->sdp, sizeof(h->sdp), "%s", sdp);
 }
@@ -87,6 +90,25 @@ static void on_closed(void *user, duet_signaling_client *client, unsigned code, 
     h->closed_count++;
     h->code = code;
     snprintf(h->reason, sizeof(h->reason), "%s", reason);
+}
+
+static void on_resumed(void *user, duet_signaling_client *client)
+{
+    (void)client;
+    ((heard *)user)->resumed_count++;
+}
+
+static void on_discover(void *user, duet_signaling_client *client, const char *from)
+{
+    (void)client;
+    snprintf(((heard *)user)->discovered, 64, "%s", from);
+}
+
+static void on_manual(void *user, duet_signaling_client *client, const char *from, const char *manual)
+{
+    (void)client;
+    (void)from;
+    snprintf(((heard *)user)->manual, 128, "%s", manual);
 }
 
 /* ---- the server's half ---- */
@@ -179,13 +201,12 @@ static void settle(line *lines, size_t count)
     }
 }
 
-static void line_open(line *l, world *w, const char *subject, int64_t ttl)
+static void line_connect(line *l, const char *subject, int64_t ttl)
 {
     duet_signaling_client_config config = DUET_SIGNALING_CLIENT_CONFIG_INIT;
     duet_ws_url url;
-    char *token = world_token(w, subject, DUET_TOKEN_JOIN, ttl);
+    char *token = world_token(l->w, subject, DUET_TOKEN_JOIN, ttl);
 
-    *l = (line){.w = w};
     assert_int_equal(duet_ws_url_parse(&url, "ws://127.0.0.1:8080"), DUET_OK);
     config.token = token;
     config.room = "red";
@@ -196,9 +217,31 @@ static void line_open(line *l, world *w, const char *subject, int64_t ttl)
     config.on_candidate = on_candidate;
     config.on_error = on_error;
     config.on_closed = on_closed;
+    config.on_resumed = on_resumed;
+    config.on_discover = on_discover;
+    config.on_manual = on_manual;
     config.user = &l->heard;
-    assert_int_equal(duet_client_core_create(&l->core, &config, &url, NULL, w->now), DUET_OK);
+    assert_int_equal(duet_client_core_create(&l->core, &config, &url, &l->memory, NULL, NULL, l->w->now), DUET_OK);
     duet_free(NULL, token);
+}
+
+static void line_open(line *l, world *w, const char *subject, int64_t ttl)
+{
+    *l = (line){.w = w};
+    duet_client_memory_init(&l->memory, &w->env);
+    line_connect(l, subject, ttl);
+}
+
+/* The connection breaks; what the client knows of its seat stays. */
+static void line_break(line *l)
+{
+    duet_client_core_destroy(l->core);
+    duet_websocket_destroy(l->ws);
+    duet_session_destroy(l->session, false, l->w->now);
+    l->core = NULL;
+    l->ws = NULL;
+    l->session = NULL;
+    l->cut = false;
 }
 
 static void line_close(line *l)
@@ -206,6 +249,21 @@ static void line_close(line *l)
     duet_client_core_destroy(l->core);
     duet_websocket_destroy(l->ws);
     duet_session_destroy(l->session, true, l->w->now);
+    duet_client_memory_clear(&l->memory);
+}
+
+static int send_description(line *l, const char *to, duet_signal_type type, const char *text)
+{
+    duet_signal m = {.type = type, .to = to, .sdp = text};
+
+    return duet_client_core_send(l->core, &m, l->w->now);
+}
+
+static int send_end_of_candidates(line *l, const char *to)
+{
+    duet_signal m = {.type = DUET_SIGNAL_CANDIDATE, .to = to, .candidate = {.candidate = "", .sdp_mline_index = -1}};
+
+    return duet_client_core_send(l->core, &m, l->w->now);
 }
 
 static const char sdp[] = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
@@ -216,7 +274,6 @@ static void two_clients_meet_talk_and_part(void **state)
 {
     world w = world_open();
     line l[2];
-    duet_pc_candidate candidate = {.candidate = "", .sdp_mline_index = -1};
 
     (void)state;
     line_open(&l[0], &w, "alice", 3600);
@@ -228,14 +285,14 @@ static void two_clients_meet_talk_and_part(void **state)
     assert_int_equal(l[1].heard.users, 2);
     assert_string_equal(l[1].heard.first_peer, l[0].heard.self);
     assert_string_equal(l[0].heard.joined, l[1].heard.self);
-    assert_int_equal(duet_client_core_send(l[1].core, l[0].heard.self, DUET_SDP_OFFER, sdp, NULL, 0), DUET_OK);
-    assert_int_equal(duet_client_core_send(l[1].core, l[0].heard.self, DUET_SDP_NONE, NULL, &candidate, 0), DUET_OK);
+    assert_int_equal(send_description(&l[1], l[0].heard.self, DUET_SIGNAL_OFFER, sdp), DUET_OK);
+    assert_int_equal(send_end_of_candidates(&l[1], l[0].heard.self), DUET_OK);
     settle(l, 2);
     assert_int_equal(l[0].heard.type, DUET_SDP_OFFER);
     assert_string_equal(l[0].heard.sdp, sdp);
     assert_string_equal(l[0].heard.from, l[1].heard.self);
     assert_string_equal(l[0].heard.candidate, "");
-    assert_int_equal(duet_client_core_send(l[0].core, l[1].heard.self, DUET_SDP_ANSWER, sdp, NULL, 0), DUET_OK);
+    assert_int_equal(send_description(&l[0], l[1].heard.self, DUET_SIGNAL_ANSWER, sdp), DUET_OK);
     settle(l, 2);
     assert_int_equal(l[1].heard.type, DUET_SDP_ANSWER);
     duet_client_core_close(l[1].core, w.now);
@@ -286,6 +343,85 @@ static void a_full_room_is_told_in_words(void **state)
     world_close(&w);
 }
 
+static void a_broken_connection_loses_and_doubles_nothing(void **state)
+{
+    world w = world_open();
+    line l[2];
+
+    (void)state;
+    line_open(&l[0], &w, "alice", 3600);
+    settle(l, 1);
+    line_open(&l[1], &w, "bob", 3600);
+    settle(l, 2);
+    /* Alice's offer is on its way when her connection breaks: it never arrives. Bob's arrives at the server only. */
+    assert_int_equal(send_description(&l[0], l[1].heard.self, DUET_SIGNAL_OFFER, sdp), DUET_OK);
+    line_break(&l[0]);
+    assert_int_equal(send_description(&l[1], l[0].heard.self, DUET_SIGNAL_OFFER, sdp), DUET_OK);
+    settle(&l[1], 1);
+    assert_int_equal(l[1].heard.descriptions, 0);
+    line_connect(&l[0], "alice", 3600);
+    settle(l, 2);
+    assert_int_equal(l[0].heard.resumed_count, 1);
+    assert_int_equal(l[0].heard.joined_count, 1);
+    assert_int_equal(l[0].heard.descriptions, 1);
+    assert_int_equal(l[1].heard.descriptions, 1);
+    assert_string_equal(l[1].heard.left, "");
+    line_break(&l[0]); /* once more, with nothing missed */
+    line_connect(&l[0], "alice", 3600);
+    settle(l, 2);
+    assert_int_equal(l[0].heard.resumed_count, 2);
+    assert_int_equal(l[0].heard.descriptions, 1);
+    assert_int_equal(l[1].heard.descriptions, 1);
+    line_close(&l[0]);
+    line_close(&l[1]);
+    world_close(&w);
+}
+
+static void after_the_grace_period_a_client_sits_down_anew(void **state)
+{
+    world w = world_open();
+    line l;
+
+    (void)state;
+    line_open(&l, &w, "alice", 3600);
+    settle(&l, 1);
+    char first[64];
+    memcpy(first, l.heard.self, sizeof(first));
+    line_break(&l);
+    w.now += DUET_SECONDS(31);
+    world_tick(&w);
+    line_connect(&l, "alice", 3600);
+    settle(&l, 1);
+    assert_int_equal(l.heard.resumed_count, 0);
+    assert_int_equal(l.heard.joined_count, 2);
+    assert_string_not_equal(l.heard.self, first);
+    line_close(&l);
+    world_close(&w);
+}
+
+static void tools_are_asked_for_and_told(void **state)
+{
+    world w = world_open();
+    line l[2];
+
+    (void)state;
+    line_open(&l[0], &w, "alice", 3600);
+    settle(l, 1);
+    line_open(&l[1], &w, "bob", 3600);
+    settle(l, 2);
+    duet_signal ask = {.type = DUET_SIGNAL_DISCOVER, .to = l[0].heard.self};
+    assert_int_equal(duet_client_core_send(l[1].core, &ask, w.now), DUET_OK);
+    settle(l, 2);
+    assert_string_equal(l[0].heard.discovered, l[1].heard.self);
+    duet_signal tell = {.type = DUET_SIGNAL_MANUAL, .to = l[1].heard.self, .manual = "{\"tools\":[]}"};
+    assert_int_equal(duet_client_core_send(l[0].core, &tell, w.now), DUET_OK);
+    settle(l, 2);
+    assert_string_equal(l[1].heard.manual, "{\"tools\":[]}");
+    line_close(&l[0]);
+    line_close(&l[1]);
+    world_close(&w);
+}
+
 static void an_error_about_one_message_does_not_end_anything(void **state)
 {
     world w = world_open();
@@ -293,10 +429,9 @@ static void an_error_about_one_message_does_not_end_anything(void **state)
 
     (void)state;
     line_open(&l, &w, "alice", 3600);
-    assert_int_equal(duet_client_core_send(l.core, "x", DUET_SDP_OFFER, sdp, NULL, 0), DUET_ERR_STATE);
+    assert_int_equal(send_description(&l, "x", DUET_SIGNAL_OFFER, sdp), DUET_ERR_STATE);
     settle(&l, 1);
-    assert_int_equal(duet_client_core_send(l.core, "x", DUET_SDP_ROLLBACK, sdp, NULL, 0), DUET_ERR_INVALID);
-    assert_int_equal(duet_client_core_send(l.core, "x", DUET_SDP_OFFER, sdp, NULL, 0), DUET_OK);
+    assert_int_equal(send_description(&l, "x", DUET_SIGNAL_OFFER, sdp), DUET_OK);
     settle(&l, 1);
     assert_string_equal(l.heard.error, "no_such_peer");
     assert_int_equal(l.heard.closed_count, 0);
@@ -315,7 +450,7 @@ static void a_message_that_the_server_would_refuse_for_its_size_is_not_sent(void
     huge[69999] = 0;
     line_open(&l, &w, "alice", 3600);
     settle(&l, 1);
-    assert_int_equal(duet_client_core_send(l.core, "x", DUET_SDP_OFFER, huge, NULL, 0), DUET_ERR_TOO_LARGE);
+    assert_int_equal(send_description(&l, "x", DUET_SIGNAL_OFFER, huge), DUET_ERR_TOO_LARGE);
     free(huge);
     line_close(&l);
     world_close(&w);
@@ -415,12 +550,14 @@ static int make_core(const duet_env *env, void *arg)
 {
     duet_signaling_client_config config = DUET_SIGNALING_CLIENT_CONFIG_INIT;
     duet_client_core *core;
+    duet_client_memory memory;
 
     config.env = env;
     config.token = "a.b.c";
     config.room = "red";
     config.room_token = "d.e.f";
-    int err = duet_client_core_create(&core, &config, arg, NULL, 0);
+    duet_client_memory_init(&memory, env);
+    int err = duet_client_core_create(&core, &config, arg, &memory, NULL, NULL, 0);
     duet_client_core_destroy(core);
     return err;
 }
@@ -440,6 +577,9 @@ int main(void)
         cmocka_unit_test(two_clients_meet_talk_and_part),
         cmocka_unit_test(a_refused_token_is_told_in_words),
         cmocka_unit_test(a_full_room_is_told_in_words),
+        cmocka_unit_test(a_broken_connection_loses_and_doubles_nothing),
+        cmocka_unit_test(after_the_grace_period_a_client_sits_down_anew),
+        cmocka_unit_test(tools_are_asked_for_and_told),
         cmocka_unit_test(an_error_about_one_message_does_not_end_anything),
         cmocka_unit_test(a_message_that_the_server_would_refuse_for_its_size_is_not_sent),
         cmocka_unit_test(a_server_that_says_nothing_is_given_up),
