@@ -221,6 +221,7 @@ static int run_loop(echo *e)
     const app_link_callbacks callbacks = {on_ready, on_peer, on_gone, on_description, on_candidate, on_closed, e};
     duet_net_timer *timeout = NULL;
 
+    e->options.link.ca_file = e->options.connection.ca_file;
     int code = app_link_open(&e->link, e->net, &e->options.link, &callbacks);
     if (code != APP_OK)
         return code;

@@ -120,6 +120,7 @@ int app_room_link_open(app_link *out, duet_net *net, const app_link_options *o, 
     config.url = o->url;
     config.token = o->token;
     config.room = o->room;
+    config.ca_file = o->ca_file;
     config.on_joined = on_joined;
     config.on_user_joined = on_user_joined;
     config.on_user_left = on_user_left;

@@ -12,7 +12,7 @@ const local = process.env.DUET_NETNS ? [] : ['--bind', '127.0.0.1'];
 const aloneInNetwork = { skip: process.env.DUET_NETNS ? false : 'only in a network namespace: it talks to the network' };
 
 let server;
-before(async () => { server = await startServer(); });
+before(async () => { server = await startServer(['--dev', '--mesh-limit', '32']); });
 after(async () => { assert.equal(await server.stop(), 0, server.child.text); });
 
 const room = async (name, sub, ...args) =>

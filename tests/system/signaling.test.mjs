@@ -6,7 +6,10 @@ import { after, before, test } from 'node:test';
 import { Client, sdp, secret, sleep, startServer, WebSocket, within } from './common.mjs';
 
 let server;
-before(async () => { server = await startServer(); });
+// Many from one address, as fast as they can.
+const roomy = ['--dev', '--mesh-limit', '32', '--grace', '1',
+  ...['rate', 'agent-rate', 'address-rate', 'room-rate'].flatMap((name) => [`--${name}`, '100000,100000'])];
+before(async () => { server = await startServer(roomy); });
 after(async () => { assert.equal(await server.stop(), 0, server.child.text); });
 
 const base64url = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
@@ -139,7 +142,7 @@ test('a room takes ten and then says room_full', async () => {
   await Promise.all([...guests, late].map((c) => c.close()));
 });
 
-test('a lost connection gives up the seat, with the reason timeout', async () => {
+test('a lost connection gives up the seat after the grace period, with the reason timeout', async () => {
   const alice = await Client.enter(server, 'alice', 'lost');
   const bob = await Client.enter(server, 'bob', 'lost');
   await alice.expect('user_joined');
