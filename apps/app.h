@@ -20,6 +20,7 @@ int app_signal(int argc, char **argv);
 int app_echo(int argc, char **argv);
 int app_token(int argc, char **argv);
 int app_turn(int argc, char **argv);
+int app_utcp(int argc, char **argv);
 
 /* ---- messages.c ---- */
 

@@ -18,6 +18,7 @@ static const command commands[] = {
     {"signal", app_signal, "the room server: signaling over WebSocket, with a page"},
     {"echo", app_echo, "serve echoes, or call an echo server"},
     {"token", app_token, "make an access token for the room server"},
+    {"utcp", app_utcp, "offer tools over WebRTC, or call them (UTCP)"},
 #endif
 };
 

@@ -24,6 +24,10 @@ _duet_options()
                 "--json --verbose --help"
             ;;
         token) echo "--secret --key --kid --sub --perm --room --role --aud --iss --not-before --ttl --help" ;;
+        utcp)
+            echo "--tools --peer-id --signal --room --channel --token --secret --sub --timeout --stream --idempotent --via --json" \
+                "--ice-servers --relay --ca --tls-no-verify --tcp --ports --bind --no-loopback --no-ipv6 --verbose --help"
+            ;;
         *) echo "--help --version" ;;
     esac
 }
@@ -35,6 +39,7 @@ _duet_words()
         inspect) echo "sdp candidate stun channeldata sctp dcep dtls mdns turn-stream rfc4571 pcap" ;;
         peer | perf) echo "offer answer" ;;
         echo) echo "serve call" ;;
+        utcp) echo "serve call list" ;;
     esac
 }
 
@@ -47,6 +52,9 @@ _duet_values()
         --format) echo "auto raw hex base64 pcap" ;;
         --setup) echo "active passive" ;;
         --perm) echo "create join moderate" ;;
+        --tools) echo "file" ;;
+        --via) echo "channel signaling" ;;
+        --peer-id | --signal) echo "other" ;;
         --key) [ "$1" = turn ] || [ "$1" = token ] && echo "file" || echo "other" ;;
         --ice-servers | --ports | --bind | --impair | --password | --chan | --timeout | --name | --size | --seconds | --ping-seconds | \
             --connections | --streams | --signaling | --room | --token | --peer | --message | --count | --channel | --listen | --sub | \
@@ -62,7 +70,7 @@ _duet()
 
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "inspect peer perf probe echo signal token turn $(_duet_options)" -- "$current"))
+        COMPREPLY=($(compgen -W "inspect peer perf probe echo signal token turn utcp $(_duet_options)" -- "$current"))
         return
     fi
     values=$(_duet_values "$command" "$previous")
