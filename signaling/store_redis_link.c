@@ -258,13 +258,15 @@ int duet_redis_send(redis_store *s, redis_command *c, bool essential)
     return DUET_OK;
 }
 
-void duet_redis_send_now(redis_store *s, redis_command *c)
+bool duet_redis_send_now(redis_store *s, redis_command *c)
 {
     if (!c)
-        return;
+        return false;
     bool ready = !c->body.failed && s->commands && s->link >= REDIS_GREETING;
-    if (!ready || !transmit(s, c, false, on_reply_now))
-        free_command(c);
+    if (ready && transmit(s, c, false, on_reply_now))
+        return true;
+    free_command(c);
+    return false;
 }
 
 /* ---- greeting ---- */
@@ -278,21 +280,22 @@ static void on_hello(redis_store *s, redis_command *c, int err, const redisReply
         duet_redis_link_break(s, "Redis does not run the script");
         return;
     }
-    bool fresh = s->run[0] && strcmp(run, s->run) != 0;
+    if (s->run[0] && strcmp(run, s->run) != 0)
+        s->stale = true;
     memcpy(s->run, run, sizeof(run));
-    duet_redis_log(s, DUET_LOG_INFO, fresh ? "redis: connected, to another process than before" : "redis: connected");
+    duet_redis_log(s, DUET_LOG_INFO, "redis: connected%s", s->stale ? ", to another process than before" : "");
     s->link = REDIS_UP;
-    s->backoff_ms = BACKOFF_MIN_MS;
+    s->up_at = duet_redis_now();
     s->asked_at = 0;
     start_timer(s->beat, s->config.beat_ms);
     start_timer(s->sweep, s->config.sweep_ms);
     /* What was under way may have been carried out, by a Redis that cannot tell: others say first what they heard. */
-    s->settling = fresh && s->first && s->first->sent;
+    s->settling = (s->stale || s->settling) && s->first && s->first->sent;
     if (s->settling)
         start_timer(s->settled, s->config.settle_ms);
-    if (fresh)
+    if (s->stale)
         duet_redis_say_heard(s);
-    duet_redis_compare_all(s, fresh);
+    duet_redis_compare_all(s);
     send_waiting(s);
 }
 
@@ -304,7 +307,8 @@ static void greet(redis_store *s)
     redis_command *c = duet_redis_command(s, "hello", false, on_hello);
     if (c)
         duet_redis_argument_number(c, s->config.ttl_ms);
-    duet_redis_send_now(s, c);
+    if (!duet_redis_send_now(s, c))
+        duet_redis_link_break(s, "no memory");
 }
 
 static void on_setup(redisAsyncContext *ac, void *reply, void *arg)
@@ -371,6 +375,8 @@ void duet_redis_link_break(redis_store *s, const char *reason)
     if (s->link == REDIS_DOWN)
         return;
     duet_redis_log(s, DUET_LOG_WARN, "redis: disconnected: %s", reason);
+    if (s->link == REDIS_UP && duet_redis_now() - s->up_at > DUET_MS(BACKOFF_MAX_MS))
+        s->backoff_ms = BACKOFF_MIN_MS; /* not when it breaks again and again */
     s->link = REDIS_DOWN;
     s->reason = reason;
     s->unsent = s->first; /* those that were sent are repeated, first and in their order */
@@ -378,7 +384,6 @@ void duet_redis_link_break(redis_store *s, const char *reason)
     event_del(s->beat);
     event_del(s->sweep);
     event_del(s->settled);
-    s->settling = false;
     drop_context(&s->commands);
     drop_context(&s->channel);
     if (s->in_destroy)
@@ -494,7 +499,7 @@ static void on_beat_answer(redis_store *s, redis_command *c, int err, const redi
     s->asked_at = 0;
     /* Others took this node for dead and its seats for abandoned. */
     if (err == DUET_OK && duet_redis_number(reply, 1, 1, &is_new) && is_new)
-        duet_redis_compare_all(s, false);
+        duet_redis_compare_all(s);
 }
 
 static void ask(redis_store *s, const char *operation, unsigned argument, redis_answer answer)
@@ -503,7 +508,7 @@ static void ask(redis_store *s, const char *operation, unsigned argument, redis_
 
     if (c)
         duet_redis_argument_number(c, argument);
-    duet_redis_send_now(s, c);
+    (void)duet_redis_send_now(s, c);
 }
 
 static void on_beat(evutil_socket_t fd, short what, void *arg)

@@ -110,6 +110,9 @@ struct redis_store {
     redis_link link;
     redisAsyncContext *commands, *channel;
     bool subscribed, loaded;
+    bool stale;       /* another Redis process than before has not got back everything yet */
+    size_t comparing; /* rooms whose comparison is under way */
+    duet_time up_at;
     char run[41];       /* of the Redis process that was seen last; "" before the first */
     const char *reason; /* why it is down; static */
     unsigned backoff_ms;
@@ -151,8 +154,9 @@ void duet_redis_argument_number(redis_command *c, uint64_t value);
 /* Takes the command over, NULL too. @param essential  it is taken however much waits
  * @return DUET_OK, and the answer follows; DUET_ERR_NOMEM, DUET_ERR_IO: it does not */
 int duet_redis_send(redis_store *s, redis_command *c, bool essential);
-/* Not queued, and without an answer when the connection breaks. Only when it is up (or being greeted). */
-void duet_redis_send_now(redis_store *s, redis_command *c);
+/* Not queued, and without an answer when the connection breaks. Takes the command over, NULL too.
+ * @return whether it is under way */
+bool duet_redis_send_now(redis_store *s, redis_command *c);
 
 void duet_redis_ignore(redis_store *s, redis_command *c, int err,
                        const redisReply *reply); /* an answer of no interest */
@@ -181,8 +185,8 @@ void duet_redis_seat_catch_up(redis_store *s, redis_seat *seat);
 void duet_redis_heard(redis_store *s, const char *text, size_t len);
 /* Tells a new Redis which commands have been carried out. */
 void duet_redis_say_heard(redis_store *s);
-/* After a break. @param fresh  it is another Redis process than before */
-void duet_redis_compare_all(redis_store *s, bool fresh);
+/* After a break: all seats, and what `stale` says. */
+void duet_redis_compare_all(redis_store *s);
 void duet_redis_forget_away(redis_store *s, duet_time now);
 void duet_redis_seats_free(redis_store *s);
 

@@ -135,8 +135,9 @@ static int take_snapshot(redis_room *room, const redisReply *r)
     room->mesh_limit = (unsigned)mesh;
     if (version < room->version)
         return DUET_OK;
-    room->version = version;
-    return take_roster(room, roster);
+    int err = take_roster(room, roster);
+    room->version = err == DUET_OK ? version : 0; /* 0: the next change asks for the whole */
+    return err;
 }
 
 /* ---- seats ---- */
@@ -299,48 +300,70 @@ static json_t *describe_room(const duet_room *room)
                      numbers[3], numbers[4], numbers[5], room->transient ? "1" : "0");
 }
 
+typedef enum compare_what {
+    COMPARE_ALL = 0, /* every seat of the room, after a break */
+    COMPARE_SEAT,
+    COMPARE_ROSTER,
+} compare_what;
+
 static void on_comparison(redis_store *s, redis_command *c, int err, const redisReply *reply);
 
-static void compare(redis_store *s, redis_room *room, const redis_seat *only, bool with_seats, bool fresh)
+static json_t *describe_state(redis_store *s, const redis_room *room, const redis_seat *only, compare_what what)
 {
-    duet_time now = duet_redis_now();
+    bool fresh = what == COMPARE_ALL && s->stale;
+    json_t *mine = what == COMPARE_ROSTER ? json_array() : describe_mine(room, only, duet_redis_now());
+    json_t *roster = fresh ? describe_roster(s, room) : json_array();
+
+    return json_pack("{s:b, s:I, s:I, s:I, s:o, s:o, s:o}", "fresh", fresh, "grace", (json_int_t)s->config.grace_ms,
+                     "mesh", (json_int_t)room->mesh_limit, "version", (json_int_t)room->version, "fields",
+                     describe_room(&room->room), "roster", roster, "mine", mine);
+}
+
+static bool try_compare(redis_store *s, redis_room *room, const redis_seat *only, compare_what what)
+{
+    redis_command *c = duet_redis_command(s, "sync", false, on_comparison);
     duet_buffer text;
 
-    redis_command *c = duet_redis_command(s, "sync", false, on_comparison);
     if (!c)
-        return;
-    json_t *state =
-        json_pack("{s:b, s:I, s:I, s:I, s:o, s:o, s:o}", "fresh", fresh, "grace", (json_int_t)s->config.grace_ms,
-                  "mesh", (json_int_t)room->mesh_limit, "version", (json_int_t)room->version, "fields",
-                  describe_room(&room->room), "roster", fresh ? describe_roster(s, room) : json_array(), "mine",
-                  with_seats ? describe_mine(room, only, now) : json_array());
+        return false;
+    json_t *state = describe_state(s, room, only, what);
     duet_buffer_init(&text, &s->env);
     if (duet_json_write(&text, state) != DUET_OK)
         c->body.failed = true;
+    json_decref(state);
+    c->message = what;
     memcpy(c->room_id, room->room.id, sizeof(c->room_id));
     duet_redis_argument(c, room->room.id);
     duet_redis_argument_bytes(c, text.data ? (const char *)text.data : "", text.len);
-    json_decref(state);
     duet_buffer_free(&text);
-    duet_redis_send_now(s, c);
+    return duet_redis_send_now(s, c);
 }
 
-void duet_redis_compare_all(redis_store *s, bool fresh)
+/* Without memory it is tried again with the next connection, from the start. */
+static void compare(redis_store *s, redis_room *room, const redis_seat *only, compare_what what)
+{
+    if (!try_compare(s, room, only, what))
+        duet_redis_link_break(s, "no memory");
+}
+
+void duet_redis_compare_all(redis_store *s)
 {
     size_t cursor = 0;
     uint64_t key;
     void *value;
 
+    s->comparing = s->rooms.count;
+    s->stale = s->stale && s->comparing > 0;
     while (duet_map_next(&s->seats, &cursor, &key, &value)) {
         redis_seat *seat = value;
         seat->seen = seat->last; /* what another Redis numbered does not count any more */
         seat->asking = seat->room != NULL;
     }
-    for (cursor = 0; duet_map_next(&s->rooms, &cursor, &key, &value);) {
+    for (cursor = 0; s->link == REDIS_UP && duet_map_next(&s->rooms, &cursor, &key, &value);) {
         redis_room *room = value;
         room->seen = room->version;
         room->asking = true;
-        compare(s, room, NULL, true, fresh);
+        compare(s, room, NULL, COMPARE_ALL);
     }
 }
 
@@ -349,7 +372,7 @@ void duet_redis_seat_catch_up(redis_store *s, redis_seat *seat)
     if (seat->asking || !seat->room || seat->seen <= seat->last || s->link != REDIS_UP)
         return;
     seat->asking = true;
-    compare(s, seat->room, seat, true, false);
+    compare(s, seat->room, seat, COMPARE_SEAT);
 }
 
 static void room_catch_up(redis_store *s, redis_room *room)
@@ -357,7 +380,7 @@ static void room_catch_up(redis_store *s, redis_room *room)
     if (room->asking || s->link != REDIS_UP)
         return;
     room->asking = true;
-    compare(s, room, NULL, false, false);
+    compare(s, room, NULL, COMPARE_ROSTER);
 }
 
 /* {id, "here" | "away" | "gone" | "elsewhere", reason, messages} */
@@ -397,6 +420,8 @@ static void on_comparison(redis_store *s, redis_command *c, int err, const redis
         duet_redis_link_break(s, "a comparison failed");
         return;
     }
+    if (c->message == COMPARE_ALL && s->comparing > 0 && --s->comparing == 0)
+        s->stale = false; /* all is back */
     const redisReply *snapshot = duet_redis_array(reply, 2, 4);
     if (room && snapshot && take_snapshot(room, snapshot) == DUET_OK && room->seen > room->version)
         room_catch_up(s, room);
@@ -503,7 +528,7 @@ void duet_redis_say_heard(redis_store *s)
         snprintf(text, sizeof(text), "%s:%llu", s->heard[i].node, (unsigned long long)s->heard[i].number);
         duet_redis_argument(c, text);
     }
-    duet_redis_send_now(s, c);
+    (void)duet_redis_send_now(s, c);
 }
 
 static bool is_kind(uint8_t c)

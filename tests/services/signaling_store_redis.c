@@ -515,6 +515,37 @@ static void a_room_of_the_dead_empties_when_redis_died_too(void **state)
     check_hears_nothing(w[0], &anna);
 }
 
+static void putting_back_begins_again_when_it_breaks(void **state)
+{
+    static const char *const rooms[] = {"one", "two", "three", "four"};
+    check_world **w = *state;
+    check_seat anna[4], ben[4];
+    check_outcome o;
+
+    for (int i = 0; i < 4; i++) {
+        anna[i] = check_seated(w[0], "anna", rooms[i]);
+        ben[i] = check_seated(w[1], "ben", rooms[i]);
+        check_hears_joined(w[0], &anna[i], &ben[i]);
+    }
+    kill_server();
+    CHECK_UNTIL(w[0], w[0]->store.ops->status(w[0]->store.self, NULL) == DUET_ERR_IO);
+    start_server("");
+    for (int i = 0; i < 60; i++) {
+        pass_time(w[0]);
+        tell_server(i % 2 ? "CLIENT KILL TYPE normal" : "CLIENT KILL TYPE pubsub");
+        for (int k = 0; k < i / 10; k++)
+            pass_time(w[0]);
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(check_relay(w[0], &anna[i], ben[i].id, check_note(i), 0), DUET_OK);
+        check_hears_note(w[1], &ben[i], i);
+        assert_int_equal(check_relay(w[1], &ben[i], NULL, check_note(i), 0), DUET_OK);
+        check_hears_note(w[0], &anna[i], i);
+        assert_int_equal(check_people(w[0], rooms[i], &o), DUET_OK);
+        assert_int_equal(o.count, 2);
+    }
+}
+
 /* ---- bounds and settings ---- */
 
 static void what_waits_is_bounded_and_ends_with_the_store(void **state)
@@ -592,25 +623,43 @@ static void a_password_is_used(void **state)
     start_server("");
 }
 
-static int create_and_destroy(const duet_env *env, void *arg)
+/* Nobody listens there: what is asked ends with the store, or for want of memory; in any case once. */
+static int ask_and_destroy(const duet_env *env, void *arg)
 {
     struct event_base *base = arg;
     duet_store_events events = {.user = NULL};
     duet_store_redis_config config = quick_config("redis://login:word@127.0.0.1:1/1", "x:");
-    duet_store store;
+    check_world w = {.wall = CHECK_WALL};
+    check_outcome o[4];
+    check_seat anna = check_new_seat("anna");
+    duet_room room = check_room("one", 10);
+    int outcome = DUET_OK;
 
-    int err = duet_store_redis_create(&store, env, base, &config, &events);
-    if (err == DUET_OK)
-        store.ops->destroy(store.self);
-    return err == DUET_ERR_INVALID ? DUET_ERR_NOMEM : err;
+    int err = duet_store_redis_create(&w.store, env, base, &config, &events);
+    if (err != DUET_OK)
+        return err == DUET_ERR_INVALID ? DUET_ERR_NOMEM : err;
+    memset(o, 0, sizeof(o));
+    w.store.ops->room_create(w.store.self, &room, check_done, &o[0]);
+    check_start_join(&w, &anna, "one", (check_joining){.make = &room}, &o[1]);
+    w.store.ops->relay(w.store.self, anna.id, NULL, "{}", 2, 1, check_done, &o[2]);
+    w.store.ops->post(w.store.self, anna.id, "{}", 2, 1);
+    check_detach(&w, &anna, 0);
+    w.store.ops->leave(w.store.self, anna.id, "left");
+    w.store.ops->resume(w.store.self, anna.hash, "anna", 0, NULL, check_seat_done, &o[3]);
+    w.store.ops->destroy(w.store.self);
+    for (int i = 0; i < 4; i++) {
+        assert_true(o[i].done && (o[i].err == DUET_ERR_CLOSED || o[i].err == DUET_ERR_NOMEM));
+        outcome = o[i].err == DUET_ERR_NOMEM ? DUET_ERR_NOMEM : outcome;
+    }
+    return outcome;
 }
 
-static void creation_may_fail_for_want_of_memory(void **state)
+static void every_allocation_may_fail_without_a_server(void **state)
 {
     struct event_base *base = event_base_new();
 
     (void)state;
-    test_fail_each_allocation("redis store", create_and_destroy, base);
+    test_fail_each_allocation("redis store", ask_and_destroy, base);
     event_base_free(base);
 }
 
@@ -630,12 +679,13 @@ int main(void)
         TWO(joins_under_way_when_connections_break_happen_once),
         TWO(a_seat_that_left_while_its_node_was_cut_off_is_told),
         TWO(nobody_is_lost_when_redis_comes_back_empty),
+        TWO(putting_back_begins_again_when_it_breaks),
         TWO(commands_under_way_when_redis_dies_are_not_doubled),
         TWO(a_room_of_the_dead_empties_when_redis_died_too),
         cmocka_unit_test(what_waits_is_bounded_and_ends_with_the_store),
         cmocka_unit_test(urls_are_checked),
         cmocka_unit_test(a_password_is_used),
-        cmocka_unit_test(creation_may_fail_for_want_of_memory),
+        cmocka_unit_test(every_allocation_may_fail_without_a_server),
     };
 
     return cmocka_run_group_tests(tests, open_server, close_server);
