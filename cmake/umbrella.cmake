@@ -19,7 +19,7 @@ target_link_libraries(duet_library PRIVATE OpenSSL::SSL OpenSSL::Crypto PkgConfi
 
 install(TARGETS duet_library ${duet_modules} EXPORT duet_targets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(DIRECTORY include/duet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} PATTERN signaling.h EXCLUDE)
+install(DIRECTORY include/duet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} PATTERN signaling.h EXCLUDE PATTERN utcp.h EXCLUDE)
 install(EXPORT duet_targets NAMESPACE duet:: FILE duetTargets.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/duet)
 
 configure_package_config_file(cmake/duetConfig.cmake.in ${PROJECT_BINARY_DIR}/duetConfig.cmake

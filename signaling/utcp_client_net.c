@@ -24,6 +24,7 @@ struct duet_utcp_client {
     size_t seat_count, attempt;
     seat_id target;       /* the seat that we are connected to, or trying to reach */
     bool target_left;     /* it is not in the room any more */
+    seat_id asked;        /* the seat that was asked for the manual; "": none */
     duet_utcp_peer *peer; /* NULL: none */
     bool peer_over;       /* to be destroyed in a turn of its own */
     bool open, was_open;
@@ -155,9 +156,24 @@ static void schedule(duet_utcp_client *c)
         (void)duet_net_timer_start(&c->timer, c->net, deadline > now ? deadline - now : 0, ticked, c);
 }
 
+/* Discovery without a connection: once to each seat that comes. */
+static void ask_for_manual(duet_utcp_client *c)
+{
+    if (!duet_utcp_client_core_wants_manual(c->core)) {
+        c->asked[0] = 0;
+        return;
+    }
+    const char *newest = c->seat_count > 0 ? c->seats[c->seat_count - 1] : c->asked;
+    if (!c->room.joined || strcmp(newest, c->asked) == 0)
+        return;
+    if (duet_signaling_client_send_manual(c->room.client, newest, NULL) == DUET_OK)
+        memcpy(c->asked, newest, sizeof(c->asked));
+}
+
 static void work(duet_utcp_client *c)
 {
     duet_utcp_client_core_tick(c->core, duet_net_now(c->net));
+    ask_for_manual(c);
     flush(c);
     reap(c);
     connect_if_needed(c);
@@ -389,6 +405,19 @@ static void on_candidate(void *user, duet_signaling_client *client, const char *
         duet_utcp_peer_candidate(c->peer, candidate);
 }
 
+static void on_room_manual(void *user, duet_signaling_client *client, const char *from, const char *manual)
+{
+    duet_utcp_client *c = user;
+
+    (void)client;
+    if (c->destroyed || !has_seat(c, from))
+        return;
+    enter(c);
+    duet_utcp_client_core_manual(c->core, manual, strlen(manual));
+    kick(c);
+    leave(c);
+}
+
 static void on_closed(void *user, duet_signaling_client *client, unsigned code, const char *reason)
 {
     duet_utcp_client *c = user;
@@ -425,6 +454,8 @@ static int open_room(duet_utcp_client *c, const duet_utcp_client_config *config)
     s.on_user_left = on_user_left;
     s.on_description = on_description;
     s.on_candidate = on_candidate;
+    s.on_manual = on_room_manual;
+    s.ca_file = config->connection ? config->connection->ca_file : NULL;
     s.on_closed = on_closed;
     s.user = c;
     return duet_utcp_room_open(&c->room, c->net, &s, on_room_failed);
@@ -487,8 +518,6 @@ int duet_utcp_client_cancel(duet_utcp_client *c, uint64_t ticket)
 int duet_utcp_client_discover(duet_utcp_client *c, duet_utcp_via via, duet_time timeout, duet_utcp_on_manual on_manual,
                               void *user)
 {
-    if (via != DUET_UTCP_VIA_CHANNEL)
-        return DUET_ERR_UNSUPPORTED;
     int err = duet_utcp_client_core_discover(c->core, via, timeout, on_manual, user, duet_net_now(c->net));
     kick(c);
     return err;

@@ -367,6 +367,19 @@ static void on_candidate(void *user, duet_signaling_client *client, const char *
         duet_utcp_peer_candidate(l->peer, candidate);
 }
 
+/* Discovery without a connection. What does not fit through the signaling server is left to the channel. */
+static void on_discover(void *user, duet_signaling_client *client, const char *from)
+{
+    duet_utcp_server *s = user;
+    size_t len;
+
+    const char *manual = s->destroyed ? NULL : duet_utcp_server_core_manual(s->core, &len);
+    if (manual && (len > DUET_SIGNAL_MESSAGE_MAX ||
+                   duet_signaling_client_send_manual(client, from, manual) == DUET_ERR_TOO_LARGE))
+        (void)duet_signaling_client_send_manual(client, from,
+                                                "{\"utcp_version\":\"0.1\",\"complete\":false,\"tools\":[]}");
+}
+
 static void on_closed(void *user, duet_signaling_client *client, unsigned code, const char *reason)
 {
     duet_utcp_server *s = user;
@@ -401,6 +414,8 @@ static int open_room(duet_utcp_server *s, const duet_utcp_server_config *config)
     c.on_user_left = on_user_left;
     c.on_description = on_description;
     c.on_candidate = on_candidate;
+    c.on_discover = on_discover;
+    c.ca_file = config->connection ? config->connection->ca_file : NULL;
     c.on_closed = on_closed;
     c.user = s;
     return duet_utcp_room_open(&s->room, s->net, &c, on_room_failed);

@@ -236,7 +236,7 @@ DUET_API int duet_utcp_client_call(duet_utcp_client *client, const duet_utcp_req
 /** Gives up a call without further callbacks; the tool is told. @return DUET_OK or DUET_ERR_NOT_FOUND */
 DUET_API int duet_utcp_client_cancel(duet_utcp_client *client, uint64_t ticket);
 /** Asks for the manual. @param timeout  0: 30 s
- *  @return DUET_OK: on_manual comes once, later; DUET_ERR_LIMIT (16 at once); DUET_ERR_UNSUPPORTED; DUET_ERR_NOMEM */
+ *  @return DUET_OK: on_manual comes once, later; DUET_ERR_LIMIT (16 at once); DUET_ERR_NOMEM */
 DUET_API int duet_utcp_client_discover(duet_utcp_client *client, duet_utcp_via via, duet_time timeout,
                                        duet_utcp_on_manual on_manual, void *user);
 DUET_API void duet_utcp_client_get_stats(const duet_utcp_client *client, duet_utcp_client_stats *out);

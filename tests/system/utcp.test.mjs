@@ -1,9 +1,9 @@
 // duet utcp: executables and an HTTP endpoint as tools, called over WebRTC through a real room server.
 import assert from 'node:assert/strict';
-import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { duet, sleep, start, startServer, tool, within } from './common.mjs';
 
@@ -247,6 +247,13 @@ test('executables and an HTTP endpoint answer, and fail in every way', async (t)
     assert.equal(manual.tools[0].tool_call_template.call_template_type, 'webrtc');
     assert.ok(!all.lines[0].includes('a-key') && !all.lines[0].includes('command'));
   });
+  await t.test('the manual comes through signaling, without a connection', async () => {
+    const connected = serving.lines.filter((line) => line.includes('"connected"')).length;
+    const list = begin('list', file, '--via', 'signaling', '--json');
+    assert.equal(await within(30000, list.exited, 'the list'), 0, list.text);
+    assert.equal(JSON.parse(list.lines[0]).tools.length, tools().length);
+    assert.equal(serving.lines.filter((line) => line.includes('"connected"')).length, connected);
+  });
   await stop(serving);
 });
 
@@ -282,6 +289,21 @@ test('a server that was killed is replaced', async () => {
   const result = await waiting;
   assert.equal(result.output, 'second', JSON.stringify(result));
   await stop(second);
+});
+
+// ---- the C API ----
+
+test('the example offers a tool written in C', async (t) => {
+  const example = join(dirname(tool), 'example_utcp_tool');
+  if (!existsSync(example)) return t.skip('the examples are not built');
+  const offering = start(example, [server.ws, await server.token('calculator', '--perm', 'create,join')]);
+  await offering.line((line) => line === 'ready');
+  const file = provider('calculator', { peer_id: 'calculator' });
+  assert.deepEqual((await call(file, 'add', { a: 2, b: 3.5 })).output, { sum: 5.5 });
+  assert.equal((await call(file, 'add', { a: 2, b: '3' })).code, 'invalid_inputs');
+  offering.kill('SIGTERM');
+  await offering.exited;
+  return undefined;
 });
 
 // ---- files and the command line ----
