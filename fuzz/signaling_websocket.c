@@ -53,6 +53,7 @@ static void feed(heard *h, const uint8_t *data, size_t size, size_t step)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     heard h = {NULL};
+    duet_websocket_pool *pool = NULL;
     duet_websocket_config config = {
         .max_message = LIMIT, .on_message = on_message, .on_too_large = on_too_large, .user = &h};
     char reason[160];
@@ -61,15 +62,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     config.is_client = data[0] & 1;
+    if (!config.is_client && duet_websocket_pool_create(&pool, NULL) != DUET_OK)
+        abort();
+    config.pool = pool;
     size_t step = 1 + (size_t)(data[0] >> 1) * (data[0] >> 1);
     data++;
     size--;
     if (duet_handshake_response(data, size, "dGhlIHNhbXBsZSBub25jZQ==", &used, reason, sizeof(reason)) == DUET_OK &&
         used > size)
         abort();
-    if (duet_websocket_create(&h.ws, &config, 0) != DUET_OK)
-        return 0;
-    feed(&h, data, size, step);
+    if (duet_websocket_create(&h.ws, &config, 0) == DUET_OK)
+        feed(&h, data, size, step);
     duet_websocket_destroy(h.ws);
+    duet_websocket_pool_destroy(pool);
     return 0;
 }

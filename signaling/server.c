@@ -123,7 +123,8 @@ static int make_loop(duet_signaling_server *s)
     s->ticker = event_new(s->base, -1, 0, tick, s);
     if (!s->sweep || !s->ticker)
         return DUET_ERR_NOMEM;
-    return duet_http_client_create(&s->http_client, &s->env, s->base, s->config.ca_file);
+    int err = duet_websocket_pool_create(&s->pool, &s->env);
+    return err != DUET_OK ? err : duet_http_client_create(&s->http_client, &s->env, s->base, s->config.ca_file);
 }
 
 /* Everything but what other processes notice. */
@@ -221,6 +222,7 @@ void duet_signaling_server_destroy(duet_signaling_server *s)
         event_free(s->ticker);
     if (s->last_call)
         event_free(s->last_call);
+    duet_websocket_pool_destroy(s->pool);
     duet_hub_destroy(s->hub);
     duet_auth_destroy(s->auth);
     duet_http_client_destroy(s->http_client);

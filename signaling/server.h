@@ -6,6 +6,7 @@
 #include "signaling/http_client.h"
 #include "signaling/json.h"
 #include "signaling/rest.h"
+#include "signaling/websocket.h"
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
@@ -43,6 +44,7 @@ struct duet_signaling_server {
     duet_auth *auth;
     duet_limits *limits;
     duet_hub *hub;
+    duet_websocket_pool *pool;
     server_socket *sockets;
     size_t socket_count;
     server_arrival *arrivals;

@@ -481,8 +481,10 @@ static void open_socket(http_call *c, const char *accept, const char *subprotoco
         send_problem(c, 429, "this address has too many connections");
     else if (err != DUET_OK)
         send_problem(c, 503, "the server is out of memory");
-    else
+    else {
         write_upgrade(c, accept, subprotocol);
+        evhttp_clear_headers(c->in); /* an idle connection keeps nothing that nobody needs */
+    }
 }
 
 static void upgrade(http_call *c)

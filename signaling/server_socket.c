@@ -4,8 +4,11 @@
 #include "signaling/session.h"
 #include "signaling/websocket.h"
 #include <event2/buffer.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define GIVE_UP_AFTER DUET_SECONDS(5) /* from the end of session or websocket: who does not read hears no goodbye */
 #define OUTPUT_HIGH   65536           /* bytes on their way to the kernel; more waits in the session's bounded queue */
@@ -253,6 +256,7 @@ static int make_parts(server_socket *s, bool compat)
     duet_signaling_server *server = s->server;
     duet_time now = server_now();
     duet_websocket_config ws = {.env = &server->env,
+                                .pool = server->pool,
                                 .max_message = DUET_SIGNAL_MESSAGE_MAX,
                                 .on_message = on_message,
                                 .on_too_large = on_too_large,
@@ -270,6 +274,10 @@ static int make_parts(server_socket *s, bool compat)
 /* The bufferevent is ours now. */
 static void take_over(server_socket *s)
 {
+    int one = 1;
+
+    /* Messages are small and somebody waits for each. */
+    setsockopt(bufferevent_getfd(s->bev), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     bufferevent_setwatermark(s->bev, EV_READ, 0, INPUT_AT_ONCE);
     bufferevent_setwatermark(s->bev, EV_WRITE, 0, 0);
     bufferevent_setcb(s->bev, readable, writable, ended, s);

@@ -21,8 +21,16 @@ typedef struct duet_websocket duet_websocket;
 #define DUET_CLOSE_PROTOCOL 1002
 #define DUET_CLOSE_ABNORMAL 1006 /* never on the wire: the connection broke, or went silent */
 
+/* Framing state that idle connections do without: wslay's buffers are 8 KiB. Connections of one thread share it, and take
+ * what they need from it as long as a frame is under way. */
+typedef struct duet_websocket_pool duet_websocket_pool;
+
+int duet_websocket_pool_create(duet_websocket_pool **out, const duet_env *env);
+void duet_websocket_pool_destroy(duet_websocket_pool *pool); /* after its connections. NULL is fine */
+
 typedef struct duet_websocket_config {
     const duet_env *env;
+    duet_websocket_pool *pool; /* of servers only; NULL: the connection keeps framing state of its own */
     bool is_client;
     size_t max_message; /* bytes of an incoming message */
     /* A whole message. UTF-8 of text has been checked. No call on this object but send and close is legal here. */

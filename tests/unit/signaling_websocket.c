@@ -5,6 +5,9 @@
 
 #define LIMIT 65536
 
+/* Of all servers' ends, as a server has it. */
+static duet_websocket_pool *pool;
+
 /* One end, and what it heard. */
 typedef struct end {
     duet_websocket *ws;
@@ -37,6 +40,7 @@ static void on_too_large(void *user)
 static int end_try_open(end *e, const duet_env *env, bool is_client)
 {
     duet_websocket_config config = {.env = env,
+                                    .pool = is_client ? NULL : pool,
                                     .is_client = is_client,
                                     .max_message = LIMIT,
                                     .on_message = on_message,
@@ -468,6 +472,19 @@ static void an_endless_response_is_too_large(void **state)
     free(data);
 }
 
+static int open_pool(void **state)
+{
+    (void)state;
+    return duet_websocket_pool_create(&pool, NULL);
+}
+
+static int close_pool(void **state)
+{
+    (void)state;
+    duet_websocket_pool_destroy(pool);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -491,5 +508,5 @@ int main(void)
         cmocka_unit_test(an_endless_response_is_too_large),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_pool, close_pool);
 }
