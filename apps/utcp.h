@@ -33,7 +33,8 @@ typedef struct utcp_options {
 
 /* The value of a variable in files: that of the environment. */
 const char *utcp_variable(void *user, const char *name);
-/* The token: --token, otherwise made with --secret for `subject`, otherwise DUET_TOKEN. @return NULL when there is none; free() it */
+/* The token: --token, otherwise made with --secret for `subject`, otherwise DUET_TOKEN. @return NULL when there is
+ * none; free() it */
 char *utcp_token(const utcp_options *o, const char *subject);
 /* The text of a file, "-" for standard input; at most `max` bytes. @return NULL after an error message; free() it */
 char *utcp_read_file(const char *name, size_t max, size_t *len);

@@ -1,6 +1,6 @@
-/* Tools that are executables: the inputs on standard input, the output on standard output, both JSON. Each runs in a process
- * group of its own, without a shell, in the folder of the file of tools, with few variables of the environment; the group is killed
- * when the call is over. A tool that streams writes one JSON value to a line. */
+/* Tools that are executables: the inputs on standard input, the output on standard output, both JSON. Each runs in a
+ * process group of its own, without a shell, in the folder of the file of tools, with few variables of the
+ * environment; the group is killed when the call is over. A tool that streams writes one JSON value to a line. */
 #include "utcp.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* Tools that are HTTP endpoints: the inputs are the body of a request, the body of the response is the output, both JSON. */
+/* Tools that are HTTP endpoints: the inputs are the body of a request, the body of the response is the output, both
+ * JSON. */
 #include "utcp.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* The calling side: tool_call, tool_cancel and utcp out; tool_response, tool_error, stream_data, stream_end and the manual in. */
+/* The calling side: tool_call, tool_cancel and utcp out; tool_response, tool_error, stream_data, stream_end and the
+ * manual in. */
 #include "signaling/utcp_client.h"
 #include "base/map.h"
 #include "base/timer.h"

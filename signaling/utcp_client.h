@@ -1,5 +1,5 @@
-/* The calling side of UTCP without its connection: calls by id with their deadlines, waiting, sent, answered. Messages are
- * texts, time is an argument. utcp_client_net.c joins it to a peer connection.
+/* The calling side of UTCP without its connection: calls by id with their deadlines, waiting, sent, answered. Messages
+ * are texts, time is an argument. utcp_client_net.c joins it to a peer connection.
  *
  * Callbacks run inside input, tick and lost; the core may not be destroyed in them, calls may be made and cancelled. */
 #ifndef DUET_SIGNALING_UTCP_CLIENT_H
@@ -10,7 +10,8 @@
 
 #define DUET_UTCP_CALLS_BYTES_MAX (64u * 1024u * 1024u) /* texts of calls that are kept */
 #define DUET_UTCP_DISCOVERIES_MAX 16
-/* Calls are handed to the channel as long as less than this waits there: those beyond it survive a broken connection. */
+/* Calls are handed to the channel as long as less than this waits there: those beyond it survive a broken
+ * connection. */
 #define DUET_UTCP_CLIENT_HIGH (256u * 1024u)
 
 typedef struct duet_utcp_client_core duet_utcp_client_core;

@@ -1,5 +1,5 @@
-/* The UTCP client on a loop of duet/net.h: a seat in a room, where it looks for the one that serves, a peer connection to it when
- * one is needed, and again when it broke, and the core that holds the calls. */
+/* The UTCP client on a loop of duet/net.h: a seat in a room, where it looks for the one that serves, a peer connection
+ * to it when one is needed, and again when it broke, and the core that holds the calls. */
 #include "signaling/protocol.h"
 #include "signaling/utcp_client.h"
 #include "signaling/utcp_peer.h"

@@ -15,7 +15,8 @@ typedef struct duet_utcp_ice_servers {
     const char *urls[DUET_UTCP_ICE_SERVERS_MAX][DUET_UTCP_ICE_URLS_MAX];
 } duet_utcp_ice_servers;
 
-/* @param json  an array of RTCIceServer; NULL: none. What cannot be understood is left out. @return whether there is any */
+/* @param json  an array of RTCIceServer; NULL: none. What cannot be understood is left out. @return whether there is
+ * any */
 bool duet_utcp_ice_servers_read(duet_utcp_ice_servers *s, const char *json);
 void duet_utcp_ice_servers_free(duet_utcp_ice_servers *s);
 

@@ -1,11 +1,12 @@
-/* Messages of UTCP on a data channel, as UTCP's WebRTC provider describes them (tool_call, tool_response), with the members that
- * it leaves open. */
+/* Messages of UTCP on a data channel, as UTCP's WebRTC provider describes them (tool_call, tool_response), with the
+ * members that it leaves open. */
 #include "signaling/utcp_message.h"
 #include <string.h>
 
 /* ---- bounds that jansson does not have, in one pass before it runs ---- */
 
-/* Counts commas, colons and brackets outside of strings: at least as many as there are values. Grammar is jansson's business. */
+/* Counts commas, colons and brackets outside of strings: at least as many as there are values. Grammar is jansson's
+ * business. */
 static bool within_bounds(const char *text, size_t len)
 {
     size_t values = 1, depth = 0;

@@ -1,4 +1,5 @@
-/* The messages on the data channel: one JSON object <-> one struct. Pure: no state. docs/utcp.md tells what they mean. */
+/* The messages on the data channel: one JSON object <-> one struct. Pure: no state. docs/utcp.md tells what they
+ * mean. */
 #ifndef DUET_SIGNALING_UTCP_MESSAGE_H
 #define DUET_SIGNALING_UTCP_MESSAGE_H
 
@@ -35,12 +36,13 @@ typedef struct duet_utcp_message {
 
 /* @param out     to be freed whatever is returned; `id` is filled as far as it could be read
  * @param reason  what is wrong, static; may be NULL
- * @return DUET_OK; DUET_ERR_MALFORMED (no JSON object); DUET_ERR_INVALID (members missing or wrong); DUET_ERR_UNSUPPORTED (type);
- *         DUET_ERR_TOO_LARGE (bytes, values or depth); DUET_ERR_NOMEM */
+ * @return DUET_OK; DUET_ERR_MALFORMED (no JSON object); DUET_ERR_INVALID (members missing or wrong);
+ *         DUET_ERR_UNSUPPORTED (type); DUET_ERR_TOO_LARGE (bytes, values or depth); DUET_ERR_NOMEM */
 int duet_utcp_message_parse(duet_utcp_message *out, const char *text, size_t len, const char **reason);
 void duet_utcp_message_free(duet_utcp_message *message);
 
-/* Appends the text. @return DUET_OK; DUET_ERR_TOO_LARGE (beyond DUET_UTCP_MESSAGE_MAX: `out` is as it was); DUET_ERR_NOMEM */
+/* Appends the text. @return DUET_OK; DUET_ERR_TOO_LARGE (beyond DUET_UTCP_MESSAGE_MAX: `out` is as it was);
+ * DUET_ERR_NOMEM */
 int duet_utcp_message_write(duet_buffer *out, const duet_utcp_message *message);
 
 /* Parses any JSON value within the same bounds, for outputs and inputs.

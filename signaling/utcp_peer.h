@@ -35,7 +35,8 @@ void duet_utcp_peer_description(duet_utcp_peer *peer, duet_sdp_type type, const 
 void duet_utcp_peer_candidate(duet_utcp_peer *peer, const duet_pc_candidate *candidate);
 /* Whether an offer begins another session (o= of RFC 8866) than the one that this connection is in. */
 bool duet_utcp_peer_is_other_session(const duet_utcp_peer *peer, const char *sdp);
-/* @return DUET_OK; DUET_ERR_AGAIN (on_writable follows); DUET_ERR_STATE (not open); DUET_ERR_NOMEM; DUET_ERR_TOO_LARGE */
+/* @return DUET_OK; DUET_ERR_AGAIN (on_writable follows); DUET_ERR_STATE (not open); DUET_ERR_NOMEM;
+ * DUET_ERR_TOO_LARGE */
 int duet_utcp_peer_send(duet_utcp_peer *peer, const char *text, size_t len);
 bool duet_utcp_peer_is_in_trouble(const duet_utcp_peer *peer);
 /* Ends it as if the other side had gone. */

@@ -1,5 +1,6 @@
-/* Queue, pieces and joining of messages on one data channel. A message that is larger than the peer's a=max-message-size
- * (RFC 8841, section 6) goes as chunks: JSON objects too, so that every message on the channel is one. */
+/* Queue, pieces and joining of messages on one data channel. A message that is larger than the peer's
+ * a=max-message-size (RFC 8841, section 6) goes as chunks: JSON objects too, so that every message on the channel is
+ * one. */
 #include "signaling/utcp_pipe.h"
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* Whole messages over a data channel that carries only so many bytes in one: a bounded queue of texts to send, the pieces of
- * long ones, and the joining of pieces that came. One for each channel. */
+/* Whole messages over a data channel that carries only so many bytes in one: a bounded queue of texts to send, the
+ * pieces of long ones, and the joining of pieces that came. One for each channel. */
 #ifndef DUET_SIGNALING_UTCP_PIPE_H
 #define DUET_SIGNALING_UTCP_PIPE_H
 
@@ -30,12 +30,14 @@ void duet_utcp_pipe_reset(duet_utcp_pipe *p, uint64_t max);
 /* Takes the text of `message` and leaves it empty, unless it fails.
  * @return DUET_OK; DUET_ERR_AGAIN (DUET_UTCP_QUEUE_MAX); DUET_ERR_NOMEM */
 int duet_utcp_pipe_push(duet_utcp_pipe *p, duet_buffer *message);
-/* The next data-channel message; it lives until `sent`. @param text  NULL when nothing waits @return DUET_OK or DUET_ERR_NOMEM */
+/* The next data-channel message; it lives until `sent`. @param text  NULL when nothing waits @return DUET_OK or
+ * DUET_ERR_NOMEM */
 int duet_utcp_pipe_peek(duet_utcp_pipe *p, const char **text, size_t *len);
 void duet_utcp_pipe_sent(duet_utcp_pipe *p);
 
 /* A data-channel message came. @param out  a whole message, to be freed; of type NONE while pieces are missing
- * @return DUET_OK, or as duet_utcp_message_parse. DUET_ERR_TOO_LARGE for pieces that are more than a message together */
+ * @return DUET_OK, or as duet_utcp_message_parse. DUET_ERR_TOO_LARGE for pieces that are more than a message
+ * together */
 int duet_utcp_pipe_input(duet_utcp_pipe *p, duet_utcp_message *out, const char *text, size_t len, const char **reason);
 
 #endif

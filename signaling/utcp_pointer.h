@@ -10,8 +10,8 @@ typedef struct duet_utcp_pointer {
     size_t index;
 } duet_utcp_pointer;
 
-/* Writes pointer and reason; `where` NULL is the whole document, `error` NULL nothing at all. Control characters become '?', what
- * does not fit is left out at whole characters. */
+/* Writes pointer and reason; `where` NULL is the whole document, `error` NULL nothing at all. Control characters
+ * become '?', what does not fit is left out at whole characters. */
 void duet_utcp_error_set(duet_utcp_error *error, const duet_utcp_pointer *where, const char *format, ...)
     DUET_PRINTF(3, 4);
 

@@ -1,4 +1,5 @@
-/* Provider files: UTCP v0.1 (`provider_type`) and call templates of v1 (`call_template_type`, `auth`), with variables. */
+/* Provider files: UTCP v0.1 (`provider_type`) and call templates of v1 (`call_template_type`, `auth`), with
+ * variables. */
 #include "signaling/protocol.h"
 #include "signaling/utcp_message.h"
 #include "signaling/utcp_variables.h"

@@ -1,5 +1,5 @@
-/* Tools with their compiled schemas, and the UTCP manual made of them: members of v0.1 (version, tool_provider) and of v1
- * (utcp_version, manual_version, tool_call_template), so that readers of either find theirs. */
+/* Tools with their compiled schemas, and the UTCP manual made of them: members of v0.1 (version, tool_provider) and of
+ * v1 (utcp_version, manual_version, tool_call_template), so that readers of either find theirs. */
 #include "signaling/utcp_registry.h"
 #include "signaling/utcp_message.h"
 #include <string.h>

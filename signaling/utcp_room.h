@@ -27,8 +27,8 @@ typedef struct duet_utcp_room {
 int duet_utcp_room_open(duet_utcp_room *room, duet_net *net, const duet_signaling_client_config *config,
                         void (*on_failed)(void *owner, const char *why));
 void duet_utcp_room_close(duet_utcp_room *room);
-/* To be called in the owner's on_joined and on_closed. @return in what time it tries again; DUET_NEVER: it does not, as the server
- * does not let us in */
+/* To be called in the owner's on_joined and on_closed. @return in what time it tries again; DUET_NEVER: it does not,
+ * as the server does not let us in */
 void duet_utcp_room_joined(duet_utcp_room *room);
 duet_time duet_utcp_room_lost(duet_utcp_room *room, unsigned code);
 

@@ -1,4 +1,5 @@
-/* A compiled subset of JSON Schema (draft 2020-12, validation vocabulary): nodes in one array, checked in one descent. */
+/* A compiled subset of JSON Schema (draft 2020-12, validation vocabulary): nodes in one array, checked in one
+ * descent. */
 #include "signaling/utcp_schema.h"
 #include <math.h>
 #include <stdlib.h>

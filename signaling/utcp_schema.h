@@ -1,9 +1,9 @@
 /* "duet-utcp-1": the subset of JSON Schema (2020-12) that describes the inputs and outputs of tools.
  *
  * Rules: type, properties, required, items, enum, const, additionalProperties (true or false), minimum, maximum,
- * exclusiveMinimum, exclusiveMaximum, minLength, maxLength, minItems, maxItems, uniqueItems. Said but not checked: title,
- * description, default, examples, format, $schema. Everything else is refused when a schema is compiled. There are no
- * references, so depth and work are bounded by the schema's size. */
+ * exclusiveMinimum, exclusiveMaximum, minLength, maxLength, minItems, maxItems, uniqueItems. Said but not checked:
+ * title, description, default, examples, format, $schema. Everything else is refused when a schema is compiled. There
+ * are no references, so depth and work are bounded by the schema's size. */
 #ifndef DUET_SIGNALING_UTCP_SCHEMA_H
 #define DUET_SIGNALING_UTCP_SCHEMA_H
 

@@ -1,5 +1,5 @@
-/* The serving side: tool_call in; tool_response, tool_error, stream_data and stream_end out. A call is checked against the schema
- * of its tool before its handler runs, the output before it leaves. */
+/* The serving side: tool_call in; tool_response, tool_error, stream_data and stream_end out. A call is checked against
+ * the schema of its tool before its handler runs, the output before it leaves. */
 #include "signaling/utcp_server.h"
 #include "base/timer.h"
 #include "signaling/utcp_pipe.h"

@@ -1,5 +1,5 @@
-/* The serving side of UTCP without its connections: tools, the calls under way, and a session for each channel. Messages are
- * texts, time is an argument. utcp_server_net.c joins it to peer connections.
+/* The serving side of UTCP without its connections: tools, the calls under way, and a session for each channel.
+ * Messages are texts, time is an argument. utcp_server_net.c joins it to peer connections.
  *
  * Callbacks of tools run inside; neither the core nor a session may be destroyed in them. */
 #ifndef DUET_SIGNALING_UTCP_SERVER_H
@@ -15,8 +15,8 @@
 typedef struct duet_utcp_server_core duet_utcp_server_core;
 typedef struct duet_utcp_session duet_utcp_session;
 
-/* @param config  its texts and bounds; connection and callbacks are not read. A call beyond max_calls or max_client_calls gets a
- *                tool_error "busy" */
+/* @param config  its texts and bounds; connection and callbacks are not read. A call beyond max_calls or
+ *                max_client_calls gets a tool_error "busy" */
 int duet_utcp_server_core_create(duet_utcp_server_core **out, const duet_utcp_server_config *config);
 void duet_utcp_server_core_destroy(duet_utcp_server_core *core); /* after its sessions; NULL is fine */
 int duet_utcp_server_core_add_tool(duet_utcp_server_core *core, const duet_utcp_tool *tool, duet_utcp_error *error);
@@ -35,7 +35,8 @@ int duet_utcp_session_open(duet_utcp_session **out, duet_utcp_server_core *core,
 void duet_utcp_session_close(duet_utcp_session *session);
 /* What cannot be read is counted and dropped; with an id the caller gets a tool_error. */
 void duet_utcp_session_input(duet_utcp_session *session, const char *text, size_t len, duet_time now);
-/* The next message for the channel; it lives until `sent`. NULL when there is none. @return DUET_OK or DUET_ERR_NOMEM */
+/* The next message for the channel; it lives until `sent`. NULL when there is none. @return DUET_OK or
+ * DUET_ERR_NOMEM */
 int duet_utcp_session_peek(duet_utcp_session *session, const char **text, size_t *len);
 /* It has been sent. Streams that waited may go on: their on_writable runs inside. */
 void duet_utcp_session_sent(duet_utcp_session *session);

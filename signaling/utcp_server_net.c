@@ -1,4 +1,5 @@
-/* The UTCP server on a loop of duet/net.h: a seat in a room, a peer connection for each client, and the core that serves them.
+/* The UTCP server on a loop of duet/net.h: a seat in a room, a peer connection for each client, and the core that
+ * serves them.
  *
  * What a call queues leaves in a turn of its own (kick), so that no callback runs inside another one's call. */
 #include "signaling/protocol.h"

@@ -1,4 +1,5 @@
-/* The file of `duet utcp serve --tools`: UTCP tools, each with what carries it out, an executable or an HTTP endpoint. */
+/* The file of `duet utcp serve --tools`: UTCP tools, each with what carries it out, an executable or an HTTP
+ * endpoint. */
 #ifndef DUET_SIGNALING_UTCP_TOOLS_H
 #define DUET_SIGNALING_UTCP_TOOLS_H
 
@@ -25,9 +26,11 @@ typedef struct duet_utcp_tools {
     size_t count;
 } duet_utcp_tools;
 
-/* Reads an object with `tools`. ${NAME} in url and headers is replaced, as in providers. Schemas are checked when the tools are added.
+/* Reads an object with `tools`. ${NAME} in url and headers is replaced, as in providers. Schemas are checked when the
+ * tools are added.
  * @param out  to be freed in any case
- * @return DUET_OK; DUET_ERR_MALFORMED; DUET_ERR_INVALID; DUET_ERR_NOT_FOUND (a variable); DUET_ERR_LIMIT (256 tools); DUET_ERR_NOMEM */
+ * @return DUET_OK; DUET_ERR_MALFORMED; DUET_ERR_INVALID; DUET_ERR_NOT_FOUND (a variable); DUET_ERR_LIMIT (256 tools);
+ * DUET_ERR_NOMEM */
 int duet_utcp_tools_read(duet_utcp_tools *out, const duet_env *env, const char *json, size_t len,
                          duet_utcp_lookup lookup, void *user, duet_utcp_error *error);
 void duet_utcp_tools_free(duet_utcp_tools *tools);

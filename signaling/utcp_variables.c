@@ -1,5 +1,5 @@
-/* Variables of UTCP files: "${NAME}" stands for a value, "$${" for "${". A variable that is not there is an error, so that no
- * request leaves with a name in the place of a secret. */
+/* Variables of UTCP files: "${NAME}" stands for a value, "$${" for "${". A variable that is not there is an error, so
+ * that no request leaves with a name in the place of a secret. */
 #include "signaling/utcp_variables.h"
 #include <ctype.h>
 #include <string.h>

@@ -15,7 +15,8 @@ typedef struct duet_utcp_variables {
 } duet_utcp_variables;
 
 /* @param out  NULL when it fails; freed with duet_free
- * @return DUET_OK; DUET_ERR_INVALID (form, or too long); DUET_ERR_NOT_FOUND (the error names the variable); DUET_ERR_NOMEM */
+ * @return DUET_OK; DUET_ERR_INVALID (form, or too long); DUET_ERR_NOT_FOUND (the error names the variable);
+ * DUET_ERR_NOMEM */
 int duet_utcp_substitute(const duet_utcp_variables *v, char **out, const char *text, const duet_utcp_pointer *at);
 
 #endif

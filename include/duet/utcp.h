@@ -2,8 +2,8 @@
  * Universal Tool Calling Protocol). The peers find each other in a room of the signaling server.
  *
  * A server registers tools with handlers in C; a client is made from a provider file, connects when it is first needed,
- * keeps the connection, and connects again when it breaks. Both run on a loop of duet/net.h. All inputs and outputs are JSON
- * texts. docs/utcp.md tells the messages, the files and the subset of JSON Schema. */
+ * keeps the connection, and connects again when it breaks. Both run on a loop of duet/net.h. All inputs and outputs
+ * are JSON texts. docs/utcp.md tells the messages, the files and the subset of JSON Schema. */
 #ifndef DUET_UTCP_H
 #define DUET_UTCP_H
 
@@ -45,8 +45,8 @@ typedef const char *(*duet_utcp_lookup)(void *user, const char *name);
 /** Reads a provider. ${NAME} in any of its texts is replaced by what `lookup` gives; "$${" stands for "${".
  *  @param lookup  NULL: there are no variables
  *  @param error   what is wrong; may be NULL. It names a variable that is missing, never a value
- *  @return DUET_OK; DUET_ERR_MALFORMED (no JSON object); DUET_ERR_INVALID (members missing or wrong); DUET_ERR_NOT_FOUND (a
- *          variable); DUET_ERR_UNSUPPORTED (another provider type); DUET_ERR_NOMEM */
+ *  @return DUET_OK; DUET_ERR_MALFORMED (no JSON object); DUET_ERR_INVALID (members missing or wrong);
+ *          DUET_ERR_NOT_FOUND (a variable); DUET_ERR_UNSUPPORTED (another provider type); DUET_ERR_NOMEM */
 DUET_API int duet_utcp_provider_read(duet_utcp_provider **out, const duet_env *env, const char *json, size_t len,
                                      duet_utcp_lookup lookup, void *user, duet_utcp_error *error);
 /** @param env  the one that it was read with. NULL as provider is fine */
@@ -55,8 +55,8 @@ DUET_API void duet_utcp_provider_free(duet_utcp_provider *provider, const duet_e
 /* ---- serving ---------------------------------------------------------------------------------------------------- */
 
 typedef struct duet_utcp_server duet_utcp_server;
-/** One call that is being served. It ends once: by respond, end or fail, or by the tool's on_cancel. Afterwards the handle is
- *  gone. */
+/** One call that is being served. It ends once: by respond, end or fail, or by the tool's on_cancel. Afterwards the
+ *  handle is gone. */
 typedef struct duet_utcp_call duet_utcp_call;
 
 typedef struct duet_utcp_tool {
@@ -65,10 +65,11 @@ typedef struct duet_utcp_tool {
      *  manual shall tell about it, such as `tags`. */
     const char *definition;
     size_t definition_len; /**< 0: up to its NUL */
-    /** A call whose inputs fit the schema. Answer now or later. `inputs` is JSON and lives until the function returns. */
+    /** A call whose inputs fit the schema. Answer now or later. `inputs` is JSON and lives until the function
+     * returns. */
     void (*on_call)(void *user, duet_utcp_call *call, const char *inputs, size_t len);
-    /** The caller is gone, gave up, or the time is over: nobody waits for the answer any more. The handle ends with it. May be
-     *  NULL when on_call always answers at once. */
+    /** The caller is gone, gave up, or the time is over: nobody waits for the answer any more. The handle ends with
+     *  it. May be NULL when on_call always answers at once. */
     void (*on_cancel)(void *user, duet_utcp_call *call);
     /** After DUET_ERR_AGAIN there is room for items again. May be NULL. */
     void (*on_writable)(void *user, duet_utcp_call *call);
@@ -84,14 +85,15 @@ typedef struct duet_utcp_tool {
     }
 
 /** Ends the call with its output. A tool that streams sends it as the last item.
- *  @return DUET_OK; DUET_ERR_MALFORMED (no JSON, or it does not fit `outputs`: the caller got a tool_error); DUET_ERR_TOO_LARGE
- *          (likewise); DUET_ERR_AGAIN (the caller does not read, its connection was given up); DUET_ERR_NOMEM: the call goes on,
- *          try again, or it ends by its time-out */
+ *  @return DUET_OK; DUET_ERR_MALFORMED (no JSON, or it does not fit `outputs`: the caller got a tool_error);
+ *          DUET_ERR_TOO_LARGE (likewise); DUET_ERR_AGAIN (the caller does not read, its connection was given up);
+ *          DUET_ERR_NOMEM: the call goes on, try again, or it ends by its time-out */
 DUET_API int duet_utcp_call_respond(duet_utcp_call *call, const char *output, size_t len);
-/** One item of a stream. Each begins the time-out anew. A caller that has not asked for a stream gets all items at the end, as one
- *  array. Errors that end the call are told by on_cancel too, after this has returned.
- *  @return DUET_OK; DUET_ERR_AGAIN (the caller reads slowly: on_writable tells when to go on); DUET_ERR_STATE (the tool does not
- *          stream); DUET_ERR_MALFORMED, DUET_ERR_TOO_LARGE (nothing was sent: end or fail the call); DUET_ERR_NOMEM */
+/** One item of a stream. Each begins the time-out anew. A caller that has not asked for a stream gets all items at the
+ *  end, as one array. Errors that end the call are told by on_cancel too, after this has returned.
+ *  @return DUET_OK; DUET_ERR_AGAIN (the caller reads slowly: on_writable tells when to go on); DUET_ERR_STATE (the
+ *          tool does not stream); DUET_ERR_MALFORMED, DUET_ERR_TOO_LARGE (nothing was sent: end or fail the call);
+ *          DUET_ERR_NOMEM */
 DUET_API int duet_utcp_call_item(duet_utcp_call *call, const char *output, size_t len);
 /** Ends a stream. @return as respond */
 DUET_API int duet_utcp_call_end(duet_utcp_call *call);
@@ -140,13 +142,14 @@ typedef struct duet_utcp_server_config {
         .size = sizeof(duet_utcp_server_config)                                                                        \
     }
 
-/** Begins to serve; register the tools before the loop runs. @return DUET_OK; DUET_ERR_INVALID; DUET_ERR_UNSUPPORTED (the URL);
- *  DUET_ERR_NOMEM; DUET_ERR_IO */
+/** Begins to serve; register the tools before the loop runs. @return DUET_OK; DUET_ERR_INVALID; DUET_ERR_UNSUPPORTED
+ *  (the URL); DUET_ERR_NOMEM; DUET_ERR_IO */
 DUET_API int duet_utcp_server_create(duet_utcp_server **out, duet_net *net, const duet_utcp_server_config *config);
-/** Says goodbye; calls under way end with on_cancel. NULL is fine; legal in every callback, where it takes effect at its end. */
+/** Says goodbye; calls under way end with on_cancel. NULL is fine; legal in every callback, where it takes effect at
+ * its end. */
 DUET_API void duet_utcp_server_destroy(duet_utcp_server *server);
-/** @return DUET_OK; DUET_ERR_MALFORMED (no JSON); DUET_ERR_INVALID (`error` tells where: unknown keywords of a schema, for
- *  example); DUET_ERR_STATE (there is a tool of this name); DUET_ERR_LIMIT (256 tools); DUET_ERR_NOMEM */
+/** @return DUET_OK; DUET_ERR_MALFORMED (no JSON); DUET_ERR_INVALID (`error` tells where: unknown keywords of a schema,
+ *  for example); DUET_ERR_STATE (there is a tool of this name); DUET_ERR_LIMIT (256 tools); DUET_ERR_NOMEM */
 DUET_API int duet_utcp_server_add_tool(duet_utcp_server *server, const duet_utcp_tool *tool, duet_utcp_error *error);
 DUET_API void duet_utcp_server_get_stats(const duet_utcp_server *server, duet_utcp_server_stats *out);
 
@@ -157,8 +160,8 @@ typedef struct duet_utcp_client duet_utcp_client;
 /** How a call ended. The texts live until the callback returns. */
 typedef struct duet_utcp_result {
     /** DUET_OK: `output` is the answer (NULL at the end of a stream). DUET_ERR_IO: the tool answered with a tool_error.
-     *  DUET_ERR_TIMEOUT. DUET_ERR_CLOSED: the connection broke while the call was under way. DUET_ERR_MALFORMED: the answer does
-     *  not fit the `outputs` of the manual, where one has been discovered. DUET_ERR_NOMEM. */
+     *  DUET_ERR_TIMEOUT. DUET_ERR_CLOSED: the connection broke while the call was under way. DUET_ERR_MALFORMED: the
+     *  answer does not fit the `outputs` of the manual, where one has been discovered. DUET_ERR_NOMEM. */
     int err;
     const char *code;    /**< of the tool_error, or of ours: "timeout", "connection_lost", "invalid_output" */
     const char *message; /**< for people */
@@ -172,8 +175,8 @@ typedef struct duet_utcp_request {
     const char *inputs; /**< JSON object */
     size_t inputs_len;  /**< 0: up to its NUL */
     bool stream;        /**< ask for items as they come */
-    /** May be carried out twice without harm: sent again after a reconnection, as long as no item has come. Others fail with
-     *  DUET_ERR_CLOSED, as nobody knows whether they were carried out. */
+    /** May be carried out twice without harm: sent again after a reconnection, as long as no item has come. Others
+     *  fail with DUET_ERR_CLOSED, as nobody knows whether they were carried out. */
     bool idempotent;
     duet_time
         timeout; /**< from now to the answer, connecting included, or from item to item; 0: 30 s; DUET_NEVER: none */
@@ -192,8 +195,8 @@ typedef enum duet_utcp_via {
     DUET_UTCP_VIA_SIGNALING,   /**< asked of the serving seat through the signaling server; no connection is made */
 } duet_utcp_via;
 
-/** @param err   DUET_OK; DUET_ERR_TIMEOUT; DUET_ERR_CLOSED; DUET_ERR_TOO_LARGE (it does not fit through signaling: ask on the
- *               channel); DUET_ERR_MALFORMED
+/** @param err   DUET_OK; DUET_ERR_TIMEOUT; DUET_ERR_CLOSED; DUET_ERR_TOO_LARGE (it does not fit through signaling: ask
+ *               on the channel); DUET_ERR_MALFORMED
  *  @param json  the manual, an object with `tools`; NULL on errors */
 typedef void (*duet_utcp_on_manual)(void *user, int err, const char *json, size_t len);
 
@@ -230,8 +233,8 @@ DUET_API int duet_utcp_client_create(duet_utcp_client **out, duet_net *net, cons
 DUET_API void duet_utcp_client_destroy(duet_utcp_client *client);
 /** Calls a tool; on_done comes later, never inside this function.
  *  @param ticket  for cancel; may be NULL
- *  @return DUET_OK; DUET_ERR_INVALID (name, or inputs that are no JSON object); DUET_ERR_TOO_LARGE; DUET_ERR_LIMIT (max_calls, or
- *          64 MiB of calls); DUET_ERR_NOMEM */
+ *  @return DUET_OK; DUET_ERR_INVALID (name, or inputs that are no JSON object); DUET_ERR_TOO_LARGE; DUET_ERR_LIMIT
+ *          (max_calls, or 64 MiB of calls); DUET_ERR_NOMEM */
 DUET_API int duet_utcp_client_call(duet_utcp_client *client, const duet_utcp_request *request, uint64_t *ticket);
 /** Gives up a call without further callbacks; the tool is told. @return DUET_OK or DUET_ERR_NOT_FOUND */
 DUET_API int duet_utcp_client_cancel(duet_utcp_client *client, uint64_t ticket);
