@@ -75,11 +75,6 @@ void duet_read_skip(duet_reader *r, size_t len)
     (void)duet_read_bytes(r, len);
 }
 
-uint8_t duet_peek_u8(const duet_reader *r, size_t offset)
-{
-    return !r->failed && offset < r->len - r->pos ? r->data[r->pos + offset] : 0;
-}
-
 size_t duet_reader_left(const duet_reader *r)
 {
     return r->failed ? 0 : r->len - r->pos;

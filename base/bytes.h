@@ -30,7 +30,11 @@ uint64_t duet_read_u64(duet_reader *r);
 duet_bytes duet_read_bytes(duet_reader *r, size_t len); /* {NULL, 0} when there are not so many */
 duet_reader duet_read_sub(duet_reader *r, size_t len);  /* a reader of the next len bytes; failed when r fails */
 void duet_read_skip(duet_reader *r, size_t len);
-uint8_t duet_peek_u8(const duet_reader *r, size_t offset); /* from the current position; 0 past the end, no failure */
+/* From the current position; 0 past the end, no failure. Here, because text is scanned with it byte by byte. */
+static inline uint8_t duet_peek_u8(const duet_reader *r, size_t offset)
+{
+    return !r->failed && offset < r->len - r->pos ? r->data[r->pos + offset] : 0;
+}
 size_t duet_reader_left(const duet_reader *r);
 int duet_reader_finish(const duet_reader *r); /* DUET_ERR_MALFORMED when a read failed or bytes are left over */
 
