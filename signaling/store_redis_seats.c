@@ -313,9 +313,11 @@ static json_t *describe_state(redis_store *s, const redis_room *room, const redi
     bool fresh = what == COMPARE_ALL && s->stale;
     json_t *mine = what == COMPARE_ROSTER ? json_array() : describe_mine(room, only, duet_redis_now());
     json_t *roster = fresh ? describe_roster(s, room) : json_array();
+    /* For seats of other nodes to be claimed, or for joins whose answer was lost to be repeated. */
+    json_int_t grace = (json_int_t)s->config.grace_ms + s->config.settle_ms;
 
-    return json_pack("{s:b, s:I, s:I, s:I, s:o, s:o, s:o}", "fresh", fresh, "grace", (json_int_t)s->config.grace_ms,
-                     "mesh", (json_int_t)room->mesh_limit, "version", (json_int_t)room->version, "fields",
+    return json_pack("{s:b, s:I, s:I, s:I, s:o, s:o, s:o}", "fresh", fresh, "grace", grace, "mesh",
+                     (json_int_t)room->mesh_limit, "version", (json_int_t)room->version, "fields",
                      describe_room(&room->room), "roster", roster, "mine", mine);
 }
 
