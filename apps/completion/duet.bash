@@ -17,7 +17,12 @@ _duet_options()
             echo "--signaling --room --token --peer --message --size --count --channel --timeout --mux --once --quiet --json --help" \
                 "$_duet_connection_options"
             ;;
-        signal) echo "--dev --listen --secret --ice-servers --web --help" ;;
+        signal)
+            echo "--dev --listen --secret --key --jwks-url --authority-url --ca-file --audience --issuer --skew --origin" \
+                "--tls-certificate --tls-key --ice-servers --turn-url --turn-secret --turn-ttl --redis --postgres --rooms-on-join" \
+                "--connections --agent-connections --address-connections --rate --agent-rate --address-rate --room-rate --rooms" \
+                "--participants --mesh-limit --grace --request-timeout --user --log-level --web --config --check-config --help"
+            ;;
         turn)
             echo "--listen --tls --certificate --key --no-udp --no-tcp --user --users --secret --realm --relay --ports --allow-peer" \
                 "--deny-peer --allocations --user-allocations --bandwidth --user-bandwidth --alternate --workers --metrics --drain" \
@@ -47,19 +52,24 @@ _duet_words()
 _duet_values()
 {
     case $2 in
-        --pcap | --keylog | --events | --secret | --certificate | --users) echo "file" ;;
+        --pcap | --keylog | --events | --secret | --certificate | --users | --ca-file | --tls-certificate | --tls-key | --turn-secret | \
+            --config) echo "file" ;;
         --web) echo "folder" ;;
         --format) echo "auto raw hex base64 pcap" ;;
         --setup) echo "active passive" ;;
+        --log-level) echo "off error warn info debug" ;;
         --perm) echo "create join moderate" ;;
         --tools) echo "file" ;;
         --via) echo "channel signaling" ;;
         --peer-id | --signal) echo "other" ;;
-        --key) [ "$1" = turn ] || [ "$1" = token ] && echo "file" || echo "other" ;;
+        --key) [ "$1" = inspect ] && echo "other" || echo "file" ;;
         --ice-servers | --ports | --bind | --impair | --password | --chan | --timeout | --name | --size | --seconds | --ping-seconds | \
             --connections | --streams | --signaling | --room | --token | --peer | --message | --count | --channel | --listen | --sub | \
             --role | --ttl | --kid | --aud | --iss | --not-before | --tls | --user | --realm | --relay | --allow-peer | --deny-peer | \
-            --allocations | --user-allocations | --bandwidth | --user-bandwidth | --alternate | --workers | --metrics | --drain | --mux) echo "other" ;;
+            --allocations | --user-allocations | --bandwidth | --user-bandwidth | --alternate | --workers | --metrics | --drain | --mux | \
+            --jwks-url | --authority-url | --audience | --issuer | --skew | --origin | --turn-url | --turn-ttl | --redis | --postgres | \
+            --agent-connections | --address-connections | --rate | --agent-rate | --address-rate | --room-rate | --rooms | \
+            --participants | --mesh-limit | --grace | --request-timeout) echo "other" ;;
     esac
 }
 
