@@ -37,7 +37,7 @@ SCRIPT = """
     document.getElementById('text').value = message;
     document.getElementById('chat-form').requestSubmit();
     const reply = await until('an echo', () => document.querySelectorAll('#log .theirs')[before]);
-    const [text, after] = [reply.firstChild.textContent, reply.querySelector('small')?.textContent ?? ''];
+    const [text, after] = [reply.querySelector('.text').textContent, reply.querySelector('small')?.textContent ?? ''];
     if (text !== message) throw new Error(`"${text}" came back for "${message}"`);
     echoes.push({ text, after });
   }

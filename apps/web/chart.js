@@ -18,7 +18,8 @@ function ceiling(value) {
 }
 
 export class Chart {
-  constructor(svg, { series, length, grid = false, unit = '' }) {
+  constructor(svg, { series, length, grid = false, unit = '', least = 0 }) {
+    this.least = least; // the top is never lower
     this.svg = svg;
     this.length = length;
     this.unit = unit;
@@ -32,10 +33,12 @@ export class Chart {
   }
 
   push(...values) {
-    values.forEach((value, i) => {
-      this.values[i].push(value);
-      if (this.values[i].length > this.length) this.values[i].shift();
-    });
+    this.load([values], this.values);
+  }
+
+  // Rows of one value for each series, instead of what was there.
+  load(rows, before = this.values.map(() => [])) {
+    this.values = before.map((values, i) => [...values, ...rows.map((row) => row[i])].slice(-this.length));
     this.draw();
   }
 
@@ -45,7 +48,7 @@ export class Chart {
   }
 
   draw() {
-    const top = ceiling(Math.max(...this.values.flat(), 0) * 1.05);
+    const top = ceiling(Math.max(...this.values.flat().map((v) => v * 1.05), this.least));
     const x = (i, count) => WIDTH - ((count - 1 - i) * WIDTH) / (this.length - 1);
     const y = (value) => HEIGHT - 3 - (value / top) * (HEIGHT - 10);
     this.values.forEach((values, n) => {

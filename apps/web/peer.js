@@ -1,90 +1,95 @@
-// One connection to one participant: perfect negotiation, a channel for chat, one for measuring, and figures.
+// One connection to one participant: its negotiation, its channels and tracks, and what keeps it alive.
+import { Emitter } from './dom.js';
+import { measure } from './measure.js';
+import { Negotiation } from './negotiation.js';
+import { Stats } from './stats.js';
 
-const MESSAGE_SIZE = 65536;
-const BUFFER_HIGH = 1 << 20;   // bytes waiting in the browser
-const UNECHOED_MAX = 8 << 20;  // bytes on their way through the echo server
-const MEASURE_MS = 5000;
-const PATIENCE_MS = 4000;      // from descriptions that match to a connection
+const STATS_MS = 500;
+const PATIENCE_MS = 4000;  // from descriptions that match, or from a lost path, to a connection
+const RESTART_MS = 1500;   // from a lost path to an ICE restart
 
-export class Peer extends EventTarget {
-  #room;
+export class Peer extends Emitter {
   #polite;
-  #makingOffer = false;
-  #ignoreOffer = false;
+  #negotiation;
+  #stats;
   #chat;
   #bulk;
+  #state;           // the channel that tells whether our microphone is on
+  #ownState = null;
   #pings = [];
-  #poll;
-  #watchdog;
-  counters = { out: 0, back: 0 };
+  #senders = new Map(); // kind -> RTCRtpSender
+  #timers = { poll: 0, watchdog: 0, restart: 0 };
+  #wasConnected = false;
+  #closed = false;
+  #counters = { out: 0, back: 0 };
 
   constructor(room, user) {
     super();
-    this.#room = room;
     this.user = user;
     this.since = performance.now();
     this.#polite = room.self < user.id;
     this.pc = new RTCPeerConnection({ iceServers: room.iceServers });
+    this.#stats = new Stats(this.pc);
     this.#watchStates();
-    this.#negotiate();
+    this.#negotiation = new Negotiation(this.pc, {
+      polite: this.#polite,
+      sendDescription: (description) => room.sendDescription(user.id, description),
+      sendCandidate: (candidate) => room.sendCandidate(user.id, candidate),
+      note: (what, state) => this.#note(what, state),
+    });
     this.pc.ondatachannel = ({ channel }) => this.#useChannel(channel);
-    this.#poll = setInterval(() => this.#readStats(), 500);
+    this.pc.ontrack = ({ track, streams }) => this.emit('track', { track, stream: streams[0] ?? new MediaStream([track]) });
+    this.#timers.poll = setInterval(() => this.#readStats(), STATS_MS);
   }
 
-  get state() { return this.pc.connectionState; }
-  get canChat() { return this.#chat?.readyState === 'open'; }
+  get state() { return this.#closed ? 'closed' : this.pc.connectionState; }
+  get canChat() { return !this.#closed && this.#chat?.readyState === 'open'; }
+  get canMeasure() { return !this.#closed && this.#bulk?.readyState === 'open'; }
 
   call() {
-    this.#useChannel(this.pc.createDataChannel('chat'));
-    this.#useChannel(this.pc.createDataChannel('throughput'));
+    for (const label of ['chat', 'throughput']) this.#useChannel(this.pc.createDataChannel(label));
   }
 
   restart() { this.pc.restartIce(); }
+  takeCandidate(candidate) { return this.#negotiation.takeCandidate(candidate); }
+  takeDescription(description) { return this.#negotiation.takeDescription(description); }
+  isAnother(description) { return this.#negotiation.isAnother(description); }
 
   close() {
-    clearInterval(this.#poll);
-    clearTimeout(this.#watchdog);
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#timers.poll);
+    clearTimeout(this.#timers.watchdog);
+    clearTimeout(this.#timers.restart);
     this.pc.close();
     this.#note('connection', 'closed');
+    this.emit('closed');
   }
 
-  // W3C WebRTC, "Perfect negotiation example": the polite side takes back its own offer when two cross.
-  #negotiate() {
-    const { pc } = this;
-    pc.onnegotiationneeded = async () => {
-      try {
-        this.#makingOffer = true;
-        await pc.setLocalDescription();
-        this.#room.sendDescription(this.user.id, pc.localDescription);
-      } catch (error) {
-        this.#note('error', error.message);
-      } finally {
-        this.#makingOffer = false;
-      }
-    };
-    pc.onicecandidate = ({ candidate }) => {
-      this.#room.sendCandidate(this.user.id, candidate ? candidate.toJSON() : { candidate: '' });
-    };
-  }
+  // ---- media ----
 
-  async takeDescription(description) {
-    const { pc } = this;
-    const collision = description.type === 'offer' && (this.#makingOffer || pc.signalingState !== 'stable');
-    this.#ignoreOffer = !this.#polite && collision;
-    if (this.#ignoreOffer) return;
-    await pc.setRemoteDescription(description);
-    if (description.type !== 'offer') return;
-    await pc.setLocalDescription();
-    this.#room.sendDescription(this.user.id, pc.localDescription);
-  }
-
-  async takeCandidate(candidate) {
-    try {
-      await this.pc.addIceCandidate(candidate);
-    } catch (error) {
-      if (!this.#ignoreOffer) this.#note('error', error.message);
+  // Our track of this kind, or none any more. The other side learns it by a new negotiation.
+  publish(kind, track, stream) {
+    if (this.#closed) return;
+    const sender = this.#senders.get(kind);
+    if (track && sender) {
+      sender.replaceTrack(track);
+    } else if (track) {
+      this.#senders.set(kind, this.pc.addTrack(track, stream));
+    } else if (sender) {
+      this.#senders.delete(kind);
+      this.pc.removeTrack(sender);
     }
   }
+
+  // Tells whether our microphone is muted: the track itself goes on, silent.
+  sayState(state) {
+    this.#ownState = state;
+    if (!this.#state || this.#state.readyState === 'closed') this.#useChannel(this.pc.createDataChannel('state'));
+    else if (this.#state.readyState === 'open') this.#state.send(JSON.stringify(state));
+  }
+
+  // ---- staying connected ----
 
   #watchStates() {
     const { pc } = this;
@@ -100,39 +105,71 @@ export class Peer extends EventTarget {
     };
   }
 
-  // What does not connect is tried anew, by one side first: now and then Chromium gathers nothing after a rollback, and
-  // an ICE restart does not help it.
+  // A path that was lost is looked for anew by an ICE restart. What still does not connect is called anew, by one side first:
+  // now and then Chromium gathers nothing after a rollback, and an ICE restart does not help it.
   #watch() {
     const { pc } = this;
-    const waiting = pc.signalingState === 'stable' && !['connected', 'closed'].includes(pc.connectionState);
-    clearTimeout(this.#watchdog);
-    if (waiting) this.#watchdog = setTimeout(() => this.#emit('stuck'), PATIENCE_MS * (this.#polite ? 2 : 1));
+    const { connectionState: state } = pc;
+    clearTimeout(this.#timers.watchdog);
+    clearTimeout(this.#timers.restart);
+    if (this.#closed || pc.signalingState !== 'stable' || state === 'closed') return;
+    if (state === 'connected') {
+      this.#wasConnected = true;
+      return;
+    }
+    const factor = this.#polite ? 2 : 1;
+    if (this.#wasConnected && ['disconnected', 'failed'].includes(state))
+      this.#timers.restart = setTimeout(() => this.restart(), RESTART_MS * factor);
+    this.#timers.watchdog = setTimeout(() => this.emit('stuck'), PATIENCE_MS * factor);
   }
 
-  // RFC 8866 section 5.2: another session id in an offer is another connection of the participant.
-  isAnother({ type, sdp }) {
-    const session = (text) => /^o=\S+ (\S+)/m.exec(text)?.[1];
-    const known = this.pc.remoteDescription;
-    return type === 'offer' && known != null && session(known.sdp) !== session(sdp);
-  }
+  // ---- channels ----
 
   #useChannel(channel) {
     channel.binaryType = 'arraybuffer';
-    if (channel.label === 'chat') this.#chat = channel;
-    if (channel.label === 'throughput') this.#bulk = channel;
-    channel.onopen = () => this.#note(`channel ${channel.label}`, 'open');
-    channel.onclose = () => this.#note(`channel ${channel.label}`, 'closed');
-    channel.onmessage = ({ data }) => this.#receive(data);
-  }
-
-  #receive(data) {
-    if (typeof data !== 'string') {
-      this.counters.back += data.byteLength;
+    if (channel.label === 'file') {
+      this.emit('file', channel);
       return;
     }
+    if (channel.label === 'chat') this.#chat = channel;
+    if (channel.label === 'throughput') this.#bulk = channel;
+    if (channel.label === 'state') this.#state = channel;
+    channel.onopen = () => this.#opened(channel);
+    channel.onclose = () => this.#channelClosed(channel);
+    channel.onmessage = ({ data }) => this.#receive(channel, data);
+    if (channel.readyState === 'open') this.#opened(channel);
+  }
+
+  #opened(channel) {
+    if (channel.label === 'state' && this.#ownState) channel.send(JSON.stringify(this.#ownState));
+    this.#note(`channel ${channel.label}`, 'open');
+  }
+
+  // Channels outlive a lost path. So the other side has closed it, and with it the connection.
+  #channelClosed(channel) {
+    if (this.#closed) return;
+    this.#note(`channel ${channel.label}`, 'closed');
+    if (channel === this.#chat) this.close();
+  }
+
+  #receive(channel, data) {
+    if (typeof data !== 'string') this.#counters.back += data.byteLength;
+    else if (channel.label === 'chat') this.#hear(data);
+    else if (channel.label === 'state') this.#readState(data);
+  }
+
+  #hear(text) {
     // An echo is the text that waits longest for one.
-    const echo = this.#pings[0]?.text === data ? performance.now() - this.#pings.shift().at : null;
-    this.#emit('message', { text: data, echo });
+    const echo = this.#pings[0]?.text === text ? performance.now() - this.#pings.shift().at : null;
+    this.emit('message', { text, echo });
+  }
+
+  #readState(text) {
+    try {
+      this.emit('state', { muted: JSON.parse(text)?.muted === true });
+    } catch {
+      this.#note('error', 'a state that is no JSON');
+    }
   }
 
   say(text) {
@@ -141,75 +178,23 @@ export class Peer extends EventTarget {
     this.#chat.send(text);
   }
 
-  // Sends for five seconds. What an echo server has not sent back yet is bounded; a peer that only listens is not waited for.
-  async measure(onProgress) {
-    const channel = this.#bulk;
-    const message = new Uint8Array(Math.min(MESSAGE_SIZE, this.pc.sctp?.maxMessageSize || MESSAGE_SIZE));
-    const start = performance.now();
-    const from = { ...this.counters };
-    let last = { at: start, ...from };
-    channel.bufferedAmountLowThreshold = BUFFER_HIGH / 2;
-    while (performance.now() - start < MEASURE_MS && channel.readyState === 'open') {
-      const unechoed = (this.counters.out - from.out) - (this.counters.back - from.back);
-      const echoing = this.counters.back > from.back;
-      if (channel.bufferedAmount < BUFFER_HIGH && !(echoing && unechoed > UNECHOED_MAX)) {
-        channel.send(message);
-        this.counters.out += message.length;
-      } else {
-        await new Promise((resolve) => setTimeout(resolve, 4));
-      }
-      const now = performance.now();
-      if (now - last.at >= 125) {
-        onProgress(this.#rates(last, now));
-        last = { at: now, ...this.counters };
-        await new Promise((resolve) => setTimeout(resolve));
-      }
-    }
-    await this.#drained(channel);
-    return this.#rates({ at: start, ...from }, performance.now());
+  fileChannel() {
+    const channel = this.pc.createDataChannel('file');
+    channel.binaryType = 'arraybuffer';
+    return channel;
   }
 
-  async #drained(channel) {
-    const until = performance.now() + 2000;
-    while (channel.bufferedAmount > 0 && channel.readyState === 'open' && performance.now() < until)
-      await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  // ---- figures ----
 
-  #rates(from, now) {
-    const seconds = (now - from.at) / 1000;
-    const mbit = (bytes) => (bytes * 8) / 1e6 / seconds;
-    return { out: mbit(this.counters.out - from.out), back: mbit(this.counters.back - from.back), seconds };
-  }
+  measure(onProgress) { return measure(this.#bulk, this.#counters, this.pc.sctp?.maxMessageSize, onProgress); }
 
   async #readStats() {
-    if (this.pc.connectionState === 'closed') return;
-    const report = await this.pc.getStats();
-    const all = [...report.values()];
-    const transport = all.find((s) => s.type === 'transport');
-    const pair = report.get(transport?.selectedCandidatePairId) ?? all.find((s) => s.type === 'candidate-pair' && s.nominated);
-    const local = report.get(pair?.localCandidateId);
-    const remote = report.get(pair?.remoteCandidateId);
-    this.#emit('figures', {
-      rtt: pair?.currentRoundTripTime != null ? pair.currentRoundTripTime * 1000 : null,
-      sent: pair?.bytesSent ?? 0,
-      received: pair?.bytesReceived ?? 0,
-      path: local && remote ? `${local.candidateType} → ${remote.candidateType} · ${local.protocol.toUpperCase()}` : null,
-      security: securityText(transport),
-    });
+    if (this.#closed) return;
+    const figures = await this.#stats.read().catch(() => null);
+    if (figures && !this.#closed) this.emit('figures', figures);
   }
 
   #note(what, state) {
-    this.#emit('note', { what, state, at: performance.now() - this.since });
+    this.emit('note', { what, state, at: performance.now() - this.since });
   }
-
-  #emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
-  }
-}
-
-// tlsVersion is the version on the wire: FEFD is DTLS 1.2.
-function securityText(transport) {
-  const names = { FEFF: 'DTLS 1.0', FEFD: 'DTLS 1.2', FEFC: 'DTLS 1.3' };
-  if (transport?.dtlsState !== 'connected') return null;
-  return [names[transport.tlsVersion] ?? 'DTLS', transport.dtlsCipher?.replace(/^TLS_.*_WITH_/, '').replaceAll('_', ' ')].filter(Boolean).join(' · ');
 }

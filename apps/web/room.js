@@ -1,68 +1,98 @@
-// The signaling protocol, version 1, from a browser: authenticate, join a room, pass messages to the others in it.
+// A room, from joining to leaving: who is there, the call, chat, files, and the connection to the server.
+import { $, Emitter, setPill, tell } from './dom.js';
+import { Api } from './api.js';
+import { Call } from './call.js';
+import { Chat } from './chat.js';
+import { Details } from './details.js';
+import { Files } from './files.js';
+import { People } from './people.js';
+import { Signaling } from './signaling.js';
 
-const SUBPROTOCOL = 'duet.v1';
+// Event: over, with a reason, or null when we left.
+export class Room extends Emitter {
+  #signaling;
+  #people;
+  #call;
+  #chat;
+  #files;
+  #token;
 
-export class Room extends EventTarget {
-  #socket;
-  #joined = false;
+  constructor({ id, token }) {
+    super();
+    const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
+    this.id = id;
+    this.#token = token;
+    this.#signaling = new Signaling({ url, token, room: id });
+    this.#people = new People(this.#signaling);
+    this.#call = new Call(this.#people);
+    this.#chat = new Chat(this.#people);
+    this.#files = new Files(this.#people);
+    new Details(this.#people);
+    this.#listen(this.#signaling);
+  }
 
-  // Resolves when we are in the room; rejects with a reason that people understand.
-  join({ url, token, room }) {
-    return new Promise((resolve, reject) => {
-      let failure = 'the signaling server cannot be reached';
-      const socket = new WebSocket(url, SUBPROTOCOL);
-      this.#socket = socket;
-      this.id = room;
-      socket.onopen = () => this.#send({ type: 'authenticate', token });
-      socket.onmessage = ({ data }) => {
-        const message = JSON.parse(data);
-        if (message.type === 'auth_ok') this.#send({ type: 'join_room', roomId: room });
-        else if (message.type === 'auth_error' || (message.type === 'error' && !this.#joined)) {
-          failure = message.message ?? message.code;
-          socket.close();
-        } else if (message.type === 'room_users') {
-          this.#joined = true;
-          this.self = message.self;
-          this.iceServers = message.iceServers ?? [];
-          resolve(message.users);
-        } else this.#handle(message);
-      };
-      socket.onclose = ({ code, reason }) => {
-        if (!this.#joined) reject(new Error(reason || failure));
-        else this.#emit('closed', { code, reason });
-      };
-    });
+  // Rejects with a reason that people understand.
+  async enter() {
+    const users = await this.#signaling.join();
+    this.#showRoom(this.id);
+    this.#describe();
+    this.#people.start(users);
   }
 
   leave() {
-    if (this.#joined) this.#send({ type: 'leave_room', roomId: this.id });
-    this.#socket?.close(1000);
+    this.#close();
+    this.#signaling.leave();
+    this.emit('over', null);
   }
 
-  sendDescription(to, { type, sdp }) {
-    this.#send({ type, to, sdp });
+  #close() {
+    this.#call.close();
+    this.#files.close();
+    this.#people.clear();
+    $('room-view').hidden = $('where').hidden = true;
+    $('banner').hidden = true;
+    $('retry').onclick = $('leave').onclick = null;
   }
 
-  sendCandidate(to, candidate) {
-    this.#send({ type: 'candidate', to, candidate });
+  #listen(signaling) {
+    signaling.on('interrupted', () => this.#showBanner('The connection to the server is lost: reconnecting …', 'reconnecting'));
+    signaling.on('resumed', () => this.#showBanner(null, 'online'));
+    signaling.on('rejoined', (users) => {
+      this.#showBanner(null, 'online');
+      this.#people.clear();
+      this.#people.start(users);
+    });
+    signaling.on('refused', ({ code, message }) => this.#chat.note(`the server: ${message ?? code}`));
+    signaling.on('closed', (reason) => {
+      this.#close();
+      this.emit('over', `The connection to the server ended: ${reason}.`);
+    });
   }
 
-  #handle(message) {
-    switch (message.type) {
-      case 'user_joined': this.#emit('joined', message.user); break;
-      case 'user_left': this.#emit('left', message); break;
-      case 'offer':
-      case 'answer': this.#emit('description', message); break;
-      case 'candidate': this.#emit('candidate', message); break;
-      case 'error': this.#emit('refused', message); break;
-    }
+  #showBanner(text, state) {
+    $('banner').hidden = text === null;
+    $('banner-text').textContent = text ?? '';
+    setPill($('signaling-state'), state);
   }
 
-  #emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+  #showRoom(name) {
+    $('room-view').hidden = $('where').hidden = false;
+    $('room-name').textContent = name;
+    document.title = `${name} – Duet`;
+    tell($('agent'), `you are ${this.#signaling.agentId}`);
+    setPill($('signaling-state'), 'online');
+    $('leave').onclick = () => this.leave();
+    $('retry').onclick = () => this.#signaling.retry();
+    const command = `duet echo serve --room ${this.id} --signaling ${this.#signaling.url.replace(/\/ws$/, '')}`;
+    $('command').textContent = command;
+    $('copy').onclick = () => navigator.clipboard.writeText(`${command} --token ${this.#token}`);
   }
 
-  #send(message) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  // The room's name and settings. A token that only joins may not be told; then it goes without.
+  async #describe() {
+    const room = await new Api(this.#token).room(this.id).catch(() => null);
+    if (!room || $('room-view').hidden) return;
+    this.#call.apply(room);
+    if (room.name) $('room-name').textContent = room.name;
   }
 }

@@ -1,11 +1,11 @@
-// duet echo: with itself and with a browser through the room server, and with aiortc's echo pair over its sockets.
+// duet echo: with itself through the room server, and with aiortc's echo pair over its sockets.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { duet, here, launchChromium, sleep, start, startServer, within } from './common.mjs';
+import { duet, here, sleep, start, startServer, within } from './common.mjs';
 
 // Nothing leaves this machine: in a namespace of our own any interface will do, otherwise loopback only.
 const local = process.env.DUET_NETNS ? [] : ['--bind', '127.0.0.1'];
@@ -142,112 +142,4 @@ test("duet calls aiortc's echo server", aloneInNetwork, async () => {
   assert.equal(json(call, 'result')[0].received, 5);
   assert.equal(await within(10000, echo.exited, 'the server'), 0, echo.text);
   assert.deepEqual(echo.lines, Array(5).fill('Received: Hello, WebRTC!'));
-});
-
-// ---- the page ----
-
-async function openPage(browser, hash, size = { width: 1280, height: 900 }) {
-  const page = await browser.newPage();
-  page.problems = [];
-  page.on('pageerror', (error) => page.problems.push(error.message));
-  page.on('console', (message) => { if (['error', 'warn'].includes(message.type())) page.problems.push(message.text()); });
-  await page.setViewport(size);
-  page.until = (test, ...args) => page.waitForFunction(test, { timeout: 20000, polling: 50 }, ...args); // pages behind others draw no frames
-  await page.goto(`${server.http}/#${new URLSearchParams(hash)}`);
-  return page;
-}
-
-const connectTo = async (page, agent) => {
-  await page.until((name) =>
-    [...document.querySelectorAll('#people li')].some((li) => li.querySelector('strong').textContent === name), agent);
-  await page.evaluate((name) =>
-    [...document.querySelectorAll('#people li')].find((li) => li.querySelector('strong').textContent === name)
-      .querySelector('button').click(), agent);
-  await page.until(() => !document.getElementById('send').disabled).catch(async (error) => {
-    throw new Error(`not connected to ${agent}: ${error.message}\n${await text(page, '#timeline')}`);
-  });
-};
-
-const say = async (page, text) => { await page.type('#text', text); await page.keyboard.press('Enter'); };
-const text = (page, selector) => page.$eval(selector, (element) => element.textContent);
-
-test('a person opens a room, sees the echo peer come, chats with it and measures', async () => {
-  const browser = await launchChromium();
-  try {
-    const page = await openPage(browser, { token: await server.token('person') });
-    await page.click('#join-form button');
-    await page.waitForSelector('#alone:not([hidden])');
-    assert.match(await text(page, '#command'), /duet echo serve --room demo --signaling ws:/);
-    assert.doesNotMatch(page.url(), /token/); // it does not stay in the address
-    const echo = await serve('demo');
-    await connectTo(page, 'echo');
-    for (const message of ['Hello from Chromium', 'Grüße ✓ 😀']) {
-      await say(page, message);
-      await page.until((m) => [...document.querySelectorAll('#log .theirs')].some((li) => li.firstChild.textContent === m), message);
-    }
-    assert.match(await text(page, '#log .theirs small'), /echo after [\d.]+ ms/);
-    await page.until(() => /\d/.test(document.getElementById('rtt').textContent));
-    assert.match(await text(page, '#timeline'), /connection connected/);
-    assert.match(await text(page, '#security'), /DTLS 1\.2/);
-    await page.click('#measure');
-    await page.until(() => /On average/.test(document.getElementById('measure-result').textContent));
-    const [, out, back] = /On average (\d+) Mbit\/s out and (\d+)/.exec(await text(page, '#measure-result'));
-    assert.ok(Number(out) > 0 && Number(back) > 0);
-    assert.ok(await page.$eval('#rate-chart .chart-b', (line) => line.getAttribute('d').length > 20));
-    await page.click('#restart'); // ICE restarts, and the chat goes on
-    await page.until(() => document.getElementById('timeline').textContent.split('have-local-offer').length > 2);
-    await say(page, 'after the restart');
-    await page.until(() => [...document.querySelectorAll('#log .theirs')].some((li) => li.firstChild.textContent === 'after the restart'));
-    await page.click('#hang-up');
-    await connectTo(page, 'echo'); // a new connection to the same participant
-    await say(page, 'once more');
-    await page.until(() => [...document.querySelectorAll('#log .theirs')].some((li) => li.firstChild.textContent === 'once more'));
-    await stop(echo);
-    await page.waitForSelector('#alone:not([hidden])');
-    assert.deepEqual(page.problems, []);
-  } finally {
-    await browser.close();
-  }
-});
-
-test('two pages in a room chat with each other, and both may call at once', async () => {
-  const browser = await launchChromium();
-  try {
-    const [ann, ben] = [await openPage(browser, { room: 'pair', token: await server.token('ann') }),
-      await openPage(browser, { room: 'pair', token: await server.token('ben') })];
-    await Promise.all([connectTo(ann, 'ben'), connectTo(ben, 'ann')]);
-    for (const [from, to, message] of [[ann, ben, 'hello Ben'], [ben, ann, 'hello Ann']]) {
-      await from.bringToFront();
-      await say(from, message);
-      await to.until((m) => document.getElementById('log').textContent.includes(m), message);
-    }
-    assert.deepEqual([...ann.problems, ...ben.problems], []);
-  } finally {
-    await browser.close();
-  }
-});
-
-test('the page fits a phone', async () => {
-  const browser = await launchChromium();
-  try {
-    const page = await openPage(browser, { room: 'phone', token: await server.token('phone') }, { width: 360, height: 740 });
-    const echo = await serve('phone');
-    await connectTo(page, 'echo');
-    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360));
-    await stop(echo);
-  } finally {
-    await browser.close();
-  }
-});
-
-test('a bad token is told on the page', async () => {
-  const browser = await launchChromium();
-  try {
-    const page = await openPage(browser, { room: 'demo', token: 'nonsense' });
-    await page.waitForSelector('#join-error:not([hidden])');
-    assert.match(await text(page, '#join-error'), /token/);
-    assert.ok(await page.$eval('#token-label', (label) => !label.hidden));
-  } finally {
-    await browser.close();
-  }
 });
