@@ -43,7 +43,7 @@ static void fail(remote *r, const char *reason)
     if (r->failed || r->finished)
         return;
     r->failed = true;
-    snprintf(r->reason, sizeof(r->reason), "%s", reason);
+    snprintf(r->reason, sizeof(r->reason), "%s", reason ? reason : "");
     app_error("perf: %s", r->reason);
 }
 

@@ -24,6 +24,17 @@ static void gauge(struct evbuffer *out, const char *name, const char *help, uint
     value(out, name, "", number);
 }
 
+static void write_auth(struct evbuffer *out, const duet_auth_stats *a)
+{
+    counter(out, "tokens_accepted_total", "Tokens that were found good, of connections and of requests.", a->accepted);
+    counter(out, "tokens_refused_total", "Tokens that were refused.", a->refused);
+    counter(out, "key_set_fetches_total", "Fetches of the key set.", a->fetched);
+    counter(out, "key_set_failures_total", "Fetches of the key set that failed.", a->fetch_failures);
+    counter(out, "authority_requests_total", "Questions to the authority.", a->asked);
+    counter(out, "authority_failures_total", "Questions to the authority without a usable answer.", a->ask_failures);
+    counter(out, "authority_cached_total", "Questions to the authority that were spared.", a->cached);
+}
+
 static void write_http(struct evbuffer *out, const server_counters *c)
 {
     static const char *const labels[] = {"{class=\"other\"}", "{class=\"1xx\"}", "{class=\"2xx\"}",
@@ -59,6 +70,7 @@ void server_metrics_write(const duet_signaling_server *s, struct evbuffer *out)
     counter(out, "refused_origins_total", "Requests refused for their Origin.", s->counters.refused_origins);
     counter(out, "tls_loads_total", "Times that the TLS files were read.", s->counters.tls_reloads);
     write_http(out, &s->counters);
+    write_auth(out, duet_auth_figures(s->auth));
     counter(out, "authenticated_total", "Tokens that were accepted.", h->authenticated);
     counter(out, "unauthorized_total", "Tokens that were refused.", h->refused);
     counter(out, "joined_total", "Seats that were taken.", h->joined);

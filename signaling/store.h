@@ -88,7 +88,7 @@ typedef struct duet_store_events {
  *   {"type":"room_users"[,"id":…],"roomId":…,"self":…,"users":[{"id":…,"agentId":…,"role":…},…],"topology":"mesh"|"sfu"
  *    [,"sfu":"<seat id>"],<members>}                         to a new seat, its first message; users has the newcomer, last
  *   {"type":"user_joined","roomId":…,"user":{…}}             to the others, before that
- *   {"type":"user_left","roomId":…,"id":…,"reason":…}        to everybody, the one who leaves too
+ *   {"type":"user_left","id":…,"roomId":…,"reason":…}        to everybody, the one who leaves too
  *   {"type":"resumed"[,"id":…],"roomId":…,"self":…,"received":<the highest number of relay and post>}
  *                                                            to a seat that has been taken again
  *   {"type":"topology","roomId":…,"topology":…[,"sfu":…]}    to everybody but a newcomer, when the topology changes

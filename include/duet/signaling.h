@@ -253,7 +253,8 @@ typedef struct duet_signaling_server_config {
     const char *turn_secret; /**< that these TURN servers share with us */
     unsigned turn_ttl;       /**< seconds that the credentials are good for; 0: 86400 */
     duet_signaling_limits limits;
-    const char *redis_url;    /**< rooms are shared there with other servers; NULL: kept in memory */
+    const char *redis_url; /**< rooms are shared there with other servers (the process must ignore SIGPIPE); NULL: kept
+                               *   in memory */
     const char *postgres_url; /**< rooms are kept there beyond the life of the servers; NULL: they are not */
 
     const duet_signaling_file *files;
