@@ -42,7 +42,7 @@ typedef struct app_link_options {
     const char *url; /* ws://host:port[/ws], wss://…, tcp://host:port, unix://path */
     const char *room, *token;
     const char *ca_file; /* wss: who is trusted; NULL: the system's authorities */
-    bool offers; /* aiortc's sockets: who sends first listens, the other one connects */
+    bool offers;         /* aiortc's sockets: who sends first listens, the other one connects */
 } app_link_options;
 
 /* One kind of link. */
