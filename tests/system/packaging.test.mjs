@@ -51,14 +51,14 @@ test('what the sample calls a default is one', () => {
 
 // ---- figures ----
 
-test('every figure of the dashboard is one of the server, and the other way round', async () => {
+test('every figure of the dashboard is one of the server', async () => {
   const server = await startServer();
   const metrics = await (await fetch(`${server.http}/metrics`)).text();
   await server.stop();
   const text = packaging('grafana-signaling.json'), dashboard = JSON.parse(text);
   assert.ok(dashboard.panels.length > 5);
   const unique = (list) => [...new Set(list)].sort();
-  assert.deepEqual(unique(text.match(/duet_signaling_[a-z_]+/g)), unique([...metrics.matchAll(/^# TYPE (\S+)/gm)].map((m) => m[1])));
+  for (const name of unique(text.match(/duet_signaling_[a-z_]+/g))) assert.match(metrics, new RegExp(`^# TYPE ${name} `, 'm'));
   for (const name of unique([...text.matchAll(/\{\{(\w+)\}\}/g)].map((m) => m[1])))
     assert.ok(name === 'instance' || metrics.includes(`{${name}="`), name);
 });
