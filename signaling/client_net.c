@@ -106,11 +106,15 @@ static void release(duet_signaling_client *c)
 
 /* ---- bytes ---- */
 
+/* The reason may be the TLS stream's, which goes with the socket. */
 static void lost(duet_signaling_client *c, const char *reason)
 {
+    char why[sizeof(c->failure)];
+
+    snprintf(why, sizeof(why), "%s", reason);
     close_socket(c);
     stop_timer(c);
-    duet_client_core_lost(c->core, reason);
+    duet_client_core_lost(c->core, why);
 }
 
 static bool goes_on(const duet_signaling_client *c)

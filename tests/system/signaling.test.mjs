@@ -280,6 +280,10 @@ test('who does not read is cut off, and the others go on', async () => {
     if (i % 20 === 0) await sleep(5);
     left = alice.queue.find((m) => m.type === 'user_left');
   }
+  for (let i = 0; i < 500 && !left; i++) {
+    await sleep(20); // the grace period
+    left = alice.queue.find((m) => m.type === 'user_left');
+  }
   assert.equal(left?.reason, 'timeout');
   assert.equal(alice.socket.readyState, WebSocket.OPEN);
   sleeper.socket.terminate();
