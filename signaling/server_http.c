@@ -495,6 +495,7 @@ static void upgrade(http_call *c)
 
     if (wrong) {
         add_header(c, "Sec-WebSocket-Version", "13");
+        add_header(c, "Upgrade", "websocket"); /* RFC 9110 section 15.5.22 */
         send_problem(c, 426, wrong);
     } else if (duet_websocket_accept(accept, evhttp_find_header(c->in, "Sec-WebSocket-Key")) != DUET_OK) {
         send_problem(c, 400, "Sec-WebSocket-Key is not the base64 of 16 bytes");

@@ -201,6 +201,22 @@ void session_send(duet_session *s, const duet_signal *message, uint64_t number)
         session_queue_output(s, "", 0, (const char *)text->data, text->len, "");
 }
 
+void session_say_last(duet_session *s, const duet_signal *message)
+{
+    duet_buffer *text = duet_hub_scratch(s->config.hub);
+
+    if (duet_signal_write(text, message) == DUET_OK)
+        session_queue_output(s, "", 0, (const char *)text->data, text->len, "");
+}
+
+static void say_last_error(duet_session *s, const char *request_id, const char *code, const char *text)
+{
+    duet_signal error = {.type = DUET_SIGNAL_ERROR, .id = request_id, .code = code, .message = text};
+
+    duet_hub_count(s->config.hub)->errors++;
+    session_say_last(s, &error);
+}
+
 void session_error_by_id(duet_session *s, const char *request_id, uint64_t number, const char *code, const char *text)
 {
     duet_signal error = {.type = DUET_SIGNAL_ERROR, .id = request_id, .code = code, .message = text};
@@ -232,7 +248,7 @@ static void refuse_token(duet_session *s, const char *request_id, const char *wh
     duet_signal error = {.type = DUET_SIGNAL_AUTH_ERROR, .id = request_id, .code = "unauthorized", .message = why};
 
     duet_hub_count(s->config.hub)->refused++;
-    session_send(s, &error, 0);
+    session_say_last(s, &error);
     session_end(s, DUET_CLOSE_AUTHENTICATION, why, "expired");
 }
 
@@ -258,7 +274,7 @@ static bool count_agent(duet_session *s, const char *agent_id)
                          .id = s->request.id,
                          .code = "rate_limited",
                          .message = "this agent has too many connections"};
-    session_send(s, &error, 0);
+    session_say_last(s, &error);
     session_end(s, DUET_CLOSE_RATE, "this agent has too many connections", "left");
     return false;
 }
@@ -371,9 +387,12 @@ static void refuse_message(duet_session *s, const duet_signal *m, int err, const
         refuse_token(s, m->id, "the first message must be authenticate");
         return;
     }
-    session_error(s, m, refusal_code(m, err), why);
-    if (err == DUET_ERR_MALFORMED)
+    if (err == DUET_ERR_MALFORMED) {
+        say_last_error(s, m->id, "bad_request", why);
         session_end(s, DUET_CLOSE_BAD_MESSAGE, why, "left");
+        return;
+    }
+    session_error(s, m, refusal_code(m, err), why);
 }
 
 /* The first vocabulary had no authenticate: its join brought the token. */
@@ -490,10 +509,10 @@ void duet_session_bad_input(duet_session *s, bool too_large)
     if (s->ended)
         return;
     if (too_large) {
-        session_error_by_id(s, NULL, 0, "too_large", "a message may have 65536 bytes");
+        say_last_error(s, NULL, "too_large", "a message may have 65536 bytes");
         session_end(s, DUET_CLOSE_TOO_LARGE, "the message is too large", "left");
     } else {
-        session_error_by_id(s, NULL, 0, "bad_request", "messages are text");
+        say_last_error(s, NULL, "bad_request", "messages are text");
         session_end(s, DUET_CLOSE_BAD_MESSAGE, "messages are text", "left");
     }
 }

@@ -280,9 +280,12 @@ static bool check_rate(duet_session *s, const duet_signal *m)
     duet_hub_count(s->config.hub)->rate_limited++;
     duet_hub_count(s->config.hub)->errors++;
     error.retry_after_ms = retry_ms ? retry_ms : 1;
-    session_send(s, &error, 0); /* not counted as received: it may be said again */
-    if (++s->strikes >= DUET_SESSION_STRIKES)
-        session_end(s, DUET_CLOSE_RATE, "too many messages", "left");
+    if (++s->strikes < DUET_SESSION_STRIKES) {
+        session_send(s, &error, 0); /* not counted as received: it may be said again */
+        return false;
+    }
+    session_say_last(s, &error);
+    session_end(s, DUET_CLOSE_RATE, "too many messages", "left");
     return false;
 }
 

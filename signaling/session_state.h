@@ -59,6 +59,8 @@ struct duet_session {
 void session_send(duet_session *s, const duet_signal *message, uint64_t number);
 void session_error(duet_session *s, const duet_signal *request, const char *code, const char *text);
 void session_error_by_id(duet_session *s, const char *request_id, uint64_t number, const char *code, const char *text);
+/* The last word before the end goes straight to the client, without a number: a store that answers later would be too late. */
+void session_say_last(duet_session *s, const duet_signal *message);
 /* @param left_reason  for the others; NULL: the seat waits for its client */
 void session_end(duet_session *s, unsigned code, const char *reason, const char *left_reason);
 /* A text for the client. @return false when the session has ended of it */
