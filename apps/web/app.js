@@ -76,6 +76,7 @@ function route() {
 
 lobby.on('join', join);
 addEventListener('hashchange', route);
+addEventListener('pagehide', () => room?.leave()); // otherwise the seat would wait for the page to come back
 // A file that misses its place must not take the page away.
 for (const type of ['dragover', 'drop']) addEventListener(type, (event) => event.preventDefault());
 route();

@@ -10,7 +10,8 @@ const WORDS = {
   done: ({ sending }) => (sending ? 'has arrived' : 'is here'),
   refused: ({ sending }) => (sending ? 'was declined' : 'declined'),
   cancelled: () => 'cancelled',
-  failed: ({ sending, person }) => (sending ? `failed: ${person.name} does not take files` : 'failed'),
+  unwanted: ({ person }) => `${person.name} does not take files`,
+  failed: () => 'failed',
 };
 
 class Row {

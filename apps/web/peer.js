@@ -5,8 +5,9 @@ import { Negotiation } from './negotiation.js';
 import { Stats } from './stats.js';
 
 const STATS_MS = 500;
-const PATIENCE_MS = 4000;  // from descriptions that match, or from a lost path, to a connection
-const RESTART_MS = 1500;   // from a lost path to an ICE restart
+const PATIENCE_MS = 4000;  // from descriptions that match to a connection
+const RESTART_MS = 1500;   // from a lost path to an ICE restart,
+const LOST_MS = 10000;     // and to a new call
 
 export class Peer extends Emitter {
   #polite;
@@ -20,6 +21,7 @@ export class Peer extends Emitter {
   #senders = new Map(); // kind -> RTCRtpSender
   #timers = { poll: 0, watchdog: 0, restart: 0 };
   #wasConnected = false;
+  #restarting = false;
   #closed = false;
   #counters = { out: 0, back: 0 };
 
@@ -105,22 +107,26 @@ export class Peer extends Emitter {
     };
   }
 
-  // A path that was lost is looked for anew by an ICE restart. What still does not connect is called anew, by one side first:
-  // now and then Chromium gathers nothing after a rollback, and an ICE restart does not help it.
+  // A path that was lost is looked for anew by one ICE restart. What still does not connect is called anew, by one side first:
+  // now and then Chromium gathers nothing after a rollback, and an ICE restart does not help it. Who never answers is not called
+  // again and again.
   #watch() {
-    const { pc } = this;
-    const { connectionState: state } = pc;
+    const { signalingState, connectionState: state } = this.pc;
+    const lost = ['disconnected', 'failed'].includes(state);
+    const factor = this.#polite ? 2 : 1;
     clearTimeout(this.#timers.watchdog);
-    clearTimeout(this.#timers.restart);
-    if (this.#closed || pc.signalingState !== 'stable' || state === 'closed') return;
+    if (!lost) clearTimeout(this.#timers.restart);
     if (state === 'connected') {
       this.#wasConnected = true;
-      return;
+      this.#restarting = false;
     }
-    const factor = this.#polite ? 2 : 1;
-    if (this.#wasConnected && ['disconnected', 'failed'].includes(state))
+    if (this.#closed || ['connected', 'closed'].includes(state)) return;
+    if (lost && this.#wasConnected && !this.#restarting) {
+      this.#restarting = true;
       this.#timers.restart = setTimeout(() => this.restart(), RESTART_MS * factor);
-    this.#timers.watchdog = setTimeout(() => this.emit('stuck'), PATIENCE_MS * factor);
+    }
+    if (signalingState === 'stable' || this.#wasConnected)
+      this.#timers.watchdog = setTimeout(() => this.emit('stuck'), (this.#wasConnected ? LOST_MS : PATIENCE_MS) * factor);
   }
 
   // ---- channels ----

@@ -15,7 +15,7 @@ class Person {
       element('span', { className: `avatar${own ? '' : ' other'}`, textContent: initial(user.agentId), ariaHidden: 'true' }),
       element('span', { className: 'grow' },
         element('strong', { textContent: own ? `${user.agentId} (you)` : user.agentId }),
-        element('small', { textContent: `${short(user.id)} · ${user.role}` })));
+        element('small', { textContent: `${user.role} · ${short(user.id)}` })));
     if (!own) this.item.append(this.dot, this.button);
     this.item.dataset.id = user.id;
   }

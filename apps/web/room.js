@@ -1,12 +1,14 @@
 // A room, from joining to leaving: who is there, the call, chat, files, and the connection to the server.
-import { $, Emitter, setPill, tell } from './dom.js';
+import { $, Emitter, tell } from './dom.js';
 import { Api } from './api.js';
+import { Banner } from './banner.js';
 import { Call } from './call.js';
 import { Chat } from './chat.js';
 import { Details } from './details.js';
 import { Files } from './files.js';
 import { People } from './people.js';
 import { Signaling } from './signaling.js';
+import { saveToken } from './token.js';
 
 // Event: over, with a reason, or null when we left.
 export class Room extends Emitter {
@@ -16,6 +18,7 @@ export class Room extends Emitter {
   #chat;
   #files;
   #token;
+  #banner;
 
   constructor({ id, token }) {
     super();
@@ -28,6 +31,7 @@ export class Room extends Emitter {
     this.#chat = new Chat(this.#people);
     this.#files = new Files(this.#people);
     new Details(this.#people);
+    this.#banner = new Banner({ retry: () => this.#signaling.retry(), renew: (fresh) => this.#renew(fresh) });
     this.#listen(this.#signaling);
   }
 
@@ -45,23 +49,31 @@ export class Room extends Emitter {
     this.emit('over', null);
   }
 
+  #renew(token) {
+    this.#token = token;
+    saveToken(token);
+    this.#signaling.renew(token);
+  }
+
   #close() {
     this.#call.close();
     this.#files.close();
     this.#people.clear();
     $('room-view').hidden = $('where').hidden = true;
-    $('banner').hidden = true;
-    $('retry').onclick = $('leave').onclick = null;
+    this.#banner.close();
+    $('leave').onclick = null;
   }
 
   #listen(signaling) {
-    signaling.on('interrupted', () => this.#showBanner('The connection to the server is lost: reconnecting …', 'reconnecting'));
-    signaling.on('resumed', () => this.#showBanner(null, 'online'));
+    const settle = (state) => { this.#banner.showState(state); };
+    signaling.on('interrupted', () => settle('reconnecting'));
+    signaling.on('resumed', () => settle('online'));
     signaling.on('rejoined', (users) => {
-      this.#showBanner(null, 'online');
+      settle('online');
       this.#people.clear();
       this.#people.start(users);
     });
+    signaling.on('authenticated', (expiresAt) => this.#banner.watchExpiry(expiresAt));
     signaling.on('refused', ({ code, message }) => this.#chat.note(`the server: ${message ?? code}`));
     signaling.on('closed', (reason) => {
       this.#close();
@@ -69,20 +81,13 @@ export class Room extends Emitter {
     });
   }
 
-  #showBanner(text, state) {
-    $('banner').hidden = text === null;
-    $('banner-text').textContent = text ?? '';
-    setPill($('signaling-state'), state);
-  }
-
   #showRoom(name) {
     $('room-view').hidden = $('where').hidden = false;
     $('room-name').textContent = name;
     document.title = `${name} – Duet`;
     tell($('agent'), `you are ${this.#signaling.agentId}`);
-    setPill($('signaling-state'), 'online');
+    this.#banner.showState('online');
     $('leave').onclick = () => this.leave();
-    $('retry').onclick = () => this.#signaling.retry();
     const command = `duet echo serve --room ${this.id} --signaling ${this.#signaling.url.replace(/\/ws$/, '')}`;
     $('command').textContent = command;
     $('copy').onclick = () => navigator.clipboard.writeText(`${command} --token ${this.#token}`);

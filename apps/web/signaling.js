@@ -51,6 +51,12 @@ export class Signaling extends Emitter {
     this.#connect();
   }
 
+  // A fresh token of the same agent, before the present one expires.
+  renew(token) {
+    this.token = token;
+    if (this.#stage === 'seated') this.#write({ type: 'authenticate', token });
+  }
+
   sendDescription(to, { type, sdp }) { this.#send({ type, to, sdp }); }
   sendCandidate(to, candidate) { this.#send({ type: 'candidate', to, candidate }); }
 
@@ -114,6 +120,7 @@ export class Signaling extends Emitter {
   #authenticated({ agentId, expiresAt }) {
     this.agentId = agentId;
     this.expiresAt = new Date(expiresAt);
+    this.emit('authenticated', this.expiresAt);
     if (this.#stage !== 'away') return; // renewed
     this.#stage = this.#resumeToken ? 'resuming' : 'joining';
     if (this.#resumeToken) {

@@ -24,7 +24,7 @@ function parse(data) {
   }
 }
 
-// Events: change. States: waiting, going, done, refused, cancelled, failed.
+// Events: change. States: waiting, going, done, refused, unwanted, cancelled, failed.
 class Transfer extends Emitter {
   state = 'waiting';
   bytes = 0;
@@ -68,7 +68,7 @@ export class Sending extends Transfer {
     if (type === 'accept' && this.state === 'waiting') this.#send();
     else if (type === 'decline') this.finish('refused');
     else if (type === 'done' && this.bytes === this.size) this.finish('done');
-    else if (!this.isOver) this.finish('failed'); // an echo server says our own words
+    else if (!this.isOver) this.finish('unwanted'); // an echo server says our own words
   }
 
   async #send() {
@@ -76,8 +76,8 @@ export class Sending extends Transfer {
     try {
       for (let offset = 0; offset < this.size && !this.isOver; offset += SLICE)
         await this.#sendSlice(await this.file.slice(offset, offset + SLICE).arrayBuffer());
-    } catch {
-      this.finish('failed'); // the file cannot be read any more, or the channel has gone
+    } catch { // the file cannot be read any more, or the other side is closing the channel
+      this.finish(this.channel.readyState === 'open' ? 'failed' : 'cancelled');
     }
   }
 

@@ -1,5 +1,6 @@
 // The page with many: Chromium, Firefox and a C peer in one room; calls, files, a lost connection to the server; the admin view.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -165,7 +166,7 @@ for (const [sends, receives] of [both, [...both].reverse()]) {
     const echo = await serveEcho(server, sends);
     await ann.talksTo('ben', 'echo');
     await drop(ann, '#people li:last-child strong', 'for-echo.txt', 10);
-    await ann.has('.transfer[data-state=failed]', 'does not take files');
+    await ann.has('.transfer[data-state=unwanted]', 'does not take files');
     assert.equal(await echo.end(), 0, echo.text);
     quiet(ann, ben);
   }));
@@ -204,6 +205,34 @@ test('a connection to the server that breaks is made again: nobody has left, and
   }
 }));
 
+const inNetwork = { skip: process.env.DUET_NETNS ? false : 'only in a network namespace: it filters packets' };
+const nft = (...words) => execFileSync('nft', words);
+
+test('a path between two people that is lost is found again', inNetwork, () => withBrowsers(both, async (chromium, firefox) => {
+  const [ann, ben] = [await open(chromium, 'ann', { room: 'path' }), await open(firefox, 'ben', { room: 'path' })];
+  await Promise.all([ann.talksTo('ben'), ben.talksTo('ann')]);
+  nft('add table inet cut; add chain inet cut in { type filter hook input priority 0; }; add rule inet cut in meta l4proto udp drop');
+  try {
+    await Promise.all([ann, ben].map((page) => page.until(() => document.getElementById('peer-state').textContent !== 'connected')));
+  } finally {
+    nft('delete table inet cut');
+  }
+  await Promise.all([ann.talksTo('ben'), ben.talksTo('ann')]);
+  await ann.say('here again');
+  await ben.heard('here again');
+  for (const page of [ann, ben]) assert.doesNotMatch(await page.text('#log'), /left/);
+  quiet(ann, ben);
+}));
+
+test('a page that is closed leaves at once', () => withBrowsers(['chromium', 'chromium'], async (one, two) => {
+  const [ann, ben] = [await open(one, 'ann', { room: 'close' }), await open(two, 'ben', { room: 'close' })];
+  await Promise.all([ann.talksTo('ben'), ben.talksTo('ann')]);
+  await ben.page.reload();
+  await ann.has('#log .note', 'ben left');
+  await ann.talksTo('ben');
+  quiet(ann, ben);
+}));
+
 test('when the seat has gone meanwhile, the page takes a new one', { timeout: 60000 }, () => withBrowsers(['chromium'], async (browser) => {
   const strict = await startServer(['--dev', '--grace', '1']);
   const relay = await relayTo(strict.port);
@@ -226,6 +255,18 @@ test('when the seat has gone meanwhile, the page takes a new one', { timeout: 60
     relay.close();
     await strict.stop();
   }
+}));
+
+test('a token that expires soon can be renewed, and the room goes on', () => withBrowsers(['firefox'], async (browser) => {
+  const page = await Page.open(browser, server.http, { room: 'renew', token: await server.token('ann', '--ttl', '60') });
+  await page.has('#banner', 'Your token expires');
+  await page.page.type('#renew-token', await server.token('ann'));
+  await page.click('#renew-form button');
+  await page.gone('#banner');
+  const echo = await serveEcho(server, 'renew');
+  await page.talksTo('echo');
+  assert.equal(await echo.end(), 0, echo.text);
+  quiet(page);
 }));
 
 // ---- the admin view ----
