@@ -8,6 +8,7 @@ export class Negotiation {
   #makingOffer = false;
   #offering = null;    // settles when our offer has been made
   #ignoreOffer = false;
+  #ignored = null;     // the last such offer
   #last = Promise.resolve(); // what comes is taken in its order
 
   constructor(pc, { polite, sendDescription, sendCandidate, note }) {
@@ -45,7 +46,10 @@ export class Negotiation {
     if (pc.signalingState === 'closed') return;
     const collision = description.type === 'offer' && (this.#makingOffer || pc.signalingState !== 'stable');
     this.#ignoreOffer = !this.#polite && collision;
-    if (this.#ignoreOffer) return;
+    if (this.#ignoreOffer) {
+      this.#ignored = description;
+      return;
+    }
     if (collision) await this.#takeBack(description);
     else await pc.setRemoteDescription(description);
     if (description.type !== 'offer') return;
@@ -77,10 +81,11 @@ export class Negotiation {
     return !usernameFragment || remoteDescription?.sdp.includes(`a=ice-ufrag:${usernameFragment}`);
   }
 
-  // RFC 8866 section 5.2: another session id in an offer is another connection of the participant.
+  // RFC 8866 section 5.2: another session id in an offer is another connection of the participant. Also after an offer that was
+  // ignored: the other side could not take its own back, and began afresh.
   isAnother({ type, sdp }) {
     const session = (text) => /^o=\S+ (\S+)/m.exec(text)?.[1];
-    const known = this.#pc.remoteDescription;
+    const known = this.#ignored ?? this.#pc.remoteDescription;
     return type === 'offer' && known != null && session(known.sdp) !== session(sdp);
   }
 }

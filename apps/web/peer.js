@@ -108,8 +108,7 @@ export class Peer extends Emitter {
   }
 
   // A path that was lost is looked for anew by one ICE restart. What still does not connect is called anew, by one side first:
-  // now and then Chromium gathers nothing after a rollback, and an ICE restart does not help it. Who never answers is not called
-  // again and again.
+  // now and then Chromium gathers nothing after a rollback, and an ICE restart does not help it.
   #watch() {
     const { signalingState, connectionState: state } = this.pc;
     const lost = ['disconnected', 'failed'].includes(state);
@@ -125,8 +124,9 @@ export class Peer extends Emitter {
       this.#restarting = true;
       this.#timers.restart = setTimeout(() => this.restart(), RESTART_MS * factor);
     }
-    if (signalingState === 'stable' || this.#wasConnected)
-      this.#timers.watchdog = setTimeout(() => this.emit('stuck'), (this.#wasConnected ? LOST_MS : PATIENCE_MS) * factor);
+    const answered = signalingState === 'stable' && !this.#wasConnected;
+    this.#timers.watchdog = setTimeout(() => this.emit('stuck', { answered: signalingState === 'stable' }),
+      (answered ? PATIENCE_MS : LOST_MS) * factor);
   }
 
   // ---- channels ----

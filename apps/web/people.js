@@ -5,10 +5,11 @@ import { Peer } from './peer.js';
 
 const COURTESY_MS = 1000;
 const HISTORY = 120;
+const CALLS_MAX = 3; // of somebody who never answers
 
 class Person {
   constructor(user, own) {
-    Object.assign(this, { user, own, peer: null, notes: [], history: [], figures: null });
+    Object.assign(this, { user, own, peer: null, notes: [], history: [], figures: null, unanswered: 0 });
     this.dot = element('span', { className: 'dot' });
     this.button = element('button', { className: 'quiet', type: 'button', textContent: 'Connect' });
     this.item = element('li', { className: 'person' },
@@ -126,7 +127,10 @@ export class People extends Emitter {
     const forward = (type, read = (detail) => detail) =>
       peer.on(type, (detail) => this.emit(type, { person, ...read(detail) }));
     peer.on('note', (entry) => { this.#noted(person, entry); });
-    peer.on('stuck', () => { if (person.peer === peer) this.#callAnew(person); });
+    peer.on('stuck', ({ answered }) => {
+      person.unanswered = answered ? 0 : person.unanswered + 1;
+      if (person.peer === peer && person.unanswered <= CALLS_MAX) this.#callAnew(person);
+    });
     peer.on('figures', (figures) => { person.remember(figures); this.emit('figures', person); });
     peer.on('closed', () => this.emit('over', person));
     forward('message');
@@ -149,7 +153,7 @@ export class People extends Emitter {
     } catch (error) {
       if (person.peer !== peer || peer.state === 'closed') return;
       console.info(`an ${message.type} of ${person.name} cannot be used: ${error.message}`);
-      if (message.type === 'offer') this.#callAnew(person); // otherwise each side would wait for the other
+      this.#callAnew(person); // otherwise each side would wait for the other
     }
   }
 

@@ -70,6 +70,8 @@ export class Page {
     self.problems = [];
     self.page.on('pageerror', (error) => self.problems.push(error.message));
     self.page.on('console', (message) => { if (['error', 'warn'].includes(message.type())) self.problems.push(message.text()); });
+    self.remarks = []; // what the page remarks, for those who read a failure
+    self.page.on('console', (message) => self.remarks.push(message.text()));
     await self.page.evaluateOnNewDocument(() => {
       window.connections = [];
       const Original = RTCPeerConnection;
@@ -86,7 +88,7 @@ export class Page {
       return await this.page.waitForFunction(test, { timeout: PATIENCE, polling: 50 }, ...args);
     } catch (error) {
       throw new Error(`${error.message}: ${test} ${JSON.stringify(args)}\n${await this.page.evaluate(() => document.body.innerText)}\n` +
-        `${await this.text('#timeline').catch(() => '')}\n${this.problems.join('\n')}`);
+        `${await this.text('#timeline').catch(() => '')}\n${this.remarks.join('\n')}`);
     }
   }
 
