@@ -57,8 +57,8 @@ export class Negotiation {
     this.#say(pc.localDescription);
   }
 
-  // Not left to setRemoteDescription: Chromium then holds the header extensions of the offer that is taken back against the other.
-  // Both in one go, so that no offer comes between them.
+  // Both in one go, so that no offer comes between them. Chromium may still hold the header extensions of the offer that was taken
+  // back against the other one ("RTP extension ID reassignment"): then the call begins anew.
   async #takeBack(description) {
     const pc = this.#pc;
     await this.#offering;

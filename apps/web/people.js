@@ -6,10 +6,11 @@ import { Peer } from './peer.js';
 const COURTESY_MS = 1000;
 const HISTORY = 120;
 const CALLS_MAX = 3; // of somebody who never answers
+const SPOILT_MAX = 6; // descriptions that could not be used, since the last connection
 
 class Person {
   constructor(user, own) {
-    Object.assign(this, { user, own, peer: null, notes: [], history: [], figures: null, unanswered: 0 });
+    Object.assign(this, { user, own, peer: null, notes: [], history: [], figures: null, unanswered: 0, spoilt: 0 });
     this.dot = element('span', { className: 'dot' });
     this.button = element('button', { className: 'quiet', type: 'button', textContent: 'Connect' });
     this.item = element('li', { className: 'person' },
@@ -131,7 +132,11 @@ export class People extends Emitter {
       person.unanswered = answered ? 0 : person.unanswered + 1;
       if (person.peer === peer && person.unanswered <= CALLS_MAX) this.#callAnew(person);
     });
-    peer.on('figures', (figures) => { person.remember(figures); this.emit('figures', person); });
+    peer.on('figures', (figures) => {
+      if (person.state === 'connected') person.spoilt = 0;
+      person.remember(figures);
+      this.emit('figures', person);
+    });
     peer.on('closed', () => this.emit('over', person));
     forward('message');
     forward('track');
@@ -153,7 +158,9 @@ export class People extends Emitter {
     } catch (error) {
       if (person.peer !== peer || peer.state === 'closed') return;
       console.info(`an ${message.type} of ${person.name} cannot be used: ${error.message}`);
-      this.#callAnew(person); // otherwise each side would wait for the other
+      if (++person.spoilt > SPOILT_MAX) return;
+      // Otherwise each side would wait for the other; not both at the same moment again.
+      setTimeout(() => { if (person.peer === peer) this.#callAnew(person); }, 400 * Math.random());
     }
   }
 
