@@ -8,7 +8,7 @@ import { duet, root, sleep, within } from './common.mjs';
 
 const puppeteer = createRequire(join(root, 'tests/interop/package.json'))('puppeteer-core');
 const artifacts = join(root, 'build/artifacts');
-const PATIENCE = 30000;
+const PATIENCE = 60000;
 
 const firefoxPrefs = (downloads) => ({
   'media.peerconnection.ice.obfuscate_host_addresses': false,
