@@ -2,6 +2,7 @@
  *
  * RFC 8445 section 7.3. What cannot be authenticated is counted and gets no answer: the RFC allows 400 and 401, but an
  * agent that stays silent can be neither probed nor used as an amplifier (RFC 8489 section 16.1.2 names the danger). */
+#include "base/text.h"
 #include "ice/internal.h"
 
 #include <string.h>
@@ -189,6 +190,21 @@ static const char *password_for(const duet_ice_agent *a, const duet_stun_message
     return a->previous->local_credentials.pwd;
 }
 
+/* A browser that restarts checks from its new candidates at once, with the fragment and the password that it has of us: the old
+ * ones. Its new candidate would then keep them, and refuse our checks of the new generation. Unanswered, it waits for the new
+ * ones. Such a check names a fragment of the peer that we do not know yet, and comes from where nobody was. */
+static bool is_ahead_of_its_offer(const duet_ice_agent *a, const duet_stun_message *m, const duet_path *path)
+{
+    size_t local_len = strlen(a->local_credentials.ufrag);
+    duet_stun_attribute username;
+
+    if (!a->selected || !a->has_remote || !duet_stun_find(m, DUET_STUN_USERNAME, &username))
+        return false;
+    const char *known = a->remote_credentials.ufrag;
+    duet_bytes named = {username.value + local_len + 1, username.len - local_len - 1};
+    return !duet_text_is(named, known) && !duet_ice_pair_find(a, path);
+}
+
 static size_t unknown_attributes(const duet_ice_agent *a, const duet_stun_message *m, uint16_t out[UNKNOWN_MAX])
 {
     const uint16_t known[] = {DUET_STUN_USERNAME,
@@ -213,6 +229,10 @@ void duet_ice_check_request(duet_ice_agent *a, const duet_stun_message *m, const
         duet_ice_discard(a, m->len, "check for another user", now);
         return;
     }
+    if (previous ? !duet_ice_pair_previous(a, path) : is_ahead_of_its_offer(a, m, path)) {
+        duet_ice_discard(a, m->len, "check of two generations", now);
+        return;
+    }
     if (duet_stun_verify_integrity(m, pwd, strlen(pwd)) != DUET_OK) {
         duet_ice_discard(a, m->len, "check with wrong integrity", now);
         return;
@@ -229,8 +249,7 @@ void duet_ice_check_request(duet_ice_agent *a, const duet_stun_message *m, const
     if (previous) {
         /* The generation before the restart: its pair is kept alive, nothing new is learnt. */
         respond_success(a, m, path, pwd);
-        if (duet_ice_pair_previous(a, path))
-            duet_ice_heard(a, a->previous->pair, false, now);
+        duet_ice_heard(a, a->previous->pair, false, now);
         return;
     }
     if (!resolve_roles(a, m)) {
