@@ -1,8 +1,8 @@
 // The room server beside a bare relay on `ws` (npm) under the same load, alternating: what a CPU second of each passes on.
-//   node signaling.mjs BUILD_FOLDER [--seconds S] [--rounds N]     prints a table; run.mjs imports signalingBench
+//   node signaling.mjs BUILD_FOLDER [--seconds S] [--rounds N] [--out FILE]     prints a table; run.mjs imports signalingBench
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, release, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -99,7 +99,10 @@ export function signalingTable(results, print = console.log) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values, positionals } = parseArgs({ allowPositionals: true,
-    options: { seconds: { type: 'string', default: '3' }, rounds: { type: 'string', default: '3' } } });
-  signalingTable(await signalingBench(positionals[0] ?? join(here, '../build/bench'), {
-    seconds: Number(values.seconds), rounds: Number(values.rounds), say: (text) => process.stderr.write(`bench: ${text}\n`) }));
+    options: { seconds: { type: 'string', default: '3' }, rounds: { type: 'string', default: '3' }, out: { type: 'string' } } });
+  const results = await signalingBench(positionals[0] ?? join(here, '../build/bench'), {
+    seconds: Number(values.seconds), rounds: Number(values.rounds), say: (text) => process.stderr.write(`bench: ${text}\n`) });
+  signalingTable(results);
+  const machine = `${cpus()[0].model}, ${cpus().length} cores, Linux ${release()}`;
+  if (values.out) writeFileSync(values.out, `${JSON.stringify({ date: new Date().toISOString(), machine, signaling: results }, null, 2)}\n`);
 }
