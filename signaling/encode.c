@@ -1,6 +1,7 @@
 /* Base 64 as RFC 4648 has it: section 4 (plain, padded) and section 5 (URL-safe, here without padding). */
 #include "signaling/encode.h"
 #include "base/bytes.h"
+#include <string.h>
 
 static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char url_safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -32,6 +33,19 @@ void duet_base64_encode(duet_buffer *out, const void *data, size_t len)
 void duet_base64url_encode(duet_buffer *out, const void *data, size_t len)
 {
     encode(out, url_safe, false, data, len);
+}
+
+int duet_base64url_text(char *out, const duet_env *env, const void *data, size_t len)
+{
+    duet_buffer text;
+
+    duet_buffer_init(&text, env);
+    duet_base64url_encode(&text, data, len);
+    int err = text.failed ? DUET_ERR_NOMEM : DUET_OK;
+    if (err == DUET_OK)
+        memcpy(out, text.data, text.len + 1);
+    duet_buffer_free(&text);
+    return err;
 }
 
 static int value_of(uint8_t c)

@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "signaling/encode.h"
 #include "signaling/protocol.h"
+#include "signaling/store_key.h"
 #include <string.h>
 
 struct duet_hub {
@@ -92,24 +93,16 @@ duet_buffer *duet_hub_scratch(duet_hub *hub)
 
 /* ---- seats ---- */
 
-static uint64_t key_of(const char *id)
-{
-    uint64_t key = 0;
-
-    memcpy(&key, id, strnlen(id, sizeof(key)));
-    return key;
-}
-
 static duet_seat *find_seat(const duet_hub *hub, const char *id)
 {
-    duet_seat *seat = duet_map_get(&hub->seats, key_of(id));
+    duet_seat *seat = duet_map_get(&hub->seats, duet_store_random_key(id));
 
     return seat && strcmp(seat->id, id) == 0 ? seat : NULL;
 }
 
 static int register_seat(duet_hub *hub, duet_seat *seat)
 {
-    int err = duet_map_set(&hub->seats, key_of(seat->id), seat);
+    int err = duet_map_set(&hub->seats, duet_store_random_key(seat->id), seat);
 
     seat->seated = err == DUET_OK;
     return err;
@@ -118,7 +111,7 @@ static int register_seat(duet_hub *hub, duet_seat *seat)
 void duet_hub_unseat(duet_hub *hub, duet_seat *seat)
 {
     if (seat->seated && find_seat(hub, seat->id) == seat)
-        duet_map_remove(&hub->seats, key_of(seat->id));
+        duet_map_remove(&hub->seats, duet_store_random_key(seat->id));
     seat->seated = false;
 }
 
@@ -169,36 +162,18 @@ duet_store_events duet_hub_events(duet_hub *hub)
 static int random_text(const duet_hub *hub, char *out, size_t bytes)
 {
     uint8_t random[24];
-    duet_buffer text;
 
     int err = duet_random(&hub->env, random, bytes);
-    if (err != DUET_OK)
-        return err;
-    duet_buffer_init(&text, &hub->env);
-    duet_base64url_encode(&text, random, bytes);
-    if (!text.failed)
-        memcpy(out, text.data, text.len + 1);
-    err = text.failed ? DUET_ERR_NOMEM : DUET_OK;
-    duet_buffer_free(&text);
-    return err;
+    return err == DUET_OK ? duet_base64url_text(out, &hub->env, random, bytes) : err;
 }
 
 int duet_hub_resume_hash(char out[DUET_SEAT_HASH_LEN + 1], const duet_hub *hub, const char *token)
 {
     uint8_t hash[DUET_SHA256_LEN];
     duet_iov part = {token, strlen(token)};
-    duet_buffer text;
 
     int err = duet_sha256(hash, &part, 1);
-    if (err != DUET_OK)
-        return err;
-    duet_buffer_init(&text, &hub->env);
-    duet_base64url_encode(&text, hash, sizeof(hash));
-    if (!text.failed)
-        memcpy(out, text.data, text.len + 1);
-    err = text.failed ? DUET_ERR_NOMEM : DUET_OK;
-    duet_buffer_free(&text);
-    return err;
+    return err == DUET_OK ? duet_base64url_text(out, &hub->env, hash, sizeof(hash)) : err;
 }
 
 void duet_hub_write_ice_servers(duet_buffer *out, const duet_hub *hub, const char *agent_id, int64_t wall_seconds)

@@ -14,14 +14,6 @@
 #define SWEEP_INTERVAL 5
 #define LAST_CALL      2 /* seconds from stop to the end */
 
-duet_time server_now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (duet_time)ts.tv_sec * 1000000u + (duet_time)ts.tv_nsec / 1000u;
-}
-
 int64_t server_wall_seconds(void)
 {
     return (int64_t)time(NULL);
@@ -52,8 +44,9 @@ static void tick(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    store->ops->tick(store->self, server_now(), server_wall_seconds());
-    duet_auth_tick(s->auth, server_now(), server_wall_seconds());
+    s->ticks_at = DUET_NEVER;
+    store->ops->tick(store->self, duet_loop_now(), server_wall_seconds());
+    duet_auth_tick(s->auth, duet_loop_now(), server_wall_seconds());
     server_schedule(s);
 }
 
@@ -63,15 +56,15 @@ void server_schedule(duet_signaling_server *s)
 
     if (!store || !store->ops || !s->auth || !s->ticker)
         return;
-    duet_time a = store->ops->deadline(store->self), b = duet_auth_deadline(s->auth), now = server_now();
+    duet_time a = store->ops->deadline(store->self), b = duet_auth_deadline(s->auth), now = duet_loop_now();
     duet_time deadline = a < b ? a : b;
-    if (deadline == DUET_NEVER) {
-        event_del(s->ticker);
+    if (deadline == s->ticks_at)
         return;
-    }
-    duet_time left = deadline > now ? deadline - now : 0;
-    struct timeval tv = {.tv_sec = (time_t)(left / 1000000u), .tv_usec = (suseconds_t)(left % 1000000u)};
-    event_add(s->ticker, &tv);
+    s->ticks_at = deadline;
+    if (deadline == DUET_NEVER)
+        event_del(s->ticker);
+    else
+        duet_loop_timer(s->ticker, deadline > now ? deadline - now : 0);
 }
 
 /* ---- listening ---- */
@@ -179,6 +172,7 @@ static int make(duet_signaling_server **out, const duet_signaling_server_config 
     if (!s)
         return DUET_ERR_NOMEM;
     s->env = env;
+    s->ticks_at = DUET_NEVER;
     int err = begin(s, config);
     if (err != DUET_OK) {
         int cause = errno;

@@ -5,6 +5,7 @@
 
 #include "signaling/http_client.h"
 #include "signaling/json.h"
+#include "signaling/loop.h"
 #include "signaling/rest.h"
 #include "signaling/websocket.h"
 #include <event2/bufferevent.h>
@@ -38,6 +39,7 @@ struct duet_signaling_server {
     struct evconnlistener *listener;
     SSL_CTX *tls;
     struct event *sweep, *ticker;
+    duet_time ticks_at;      /* DUET_NEVER: the ticker is not set */
     struct event *last_call; /* after stop */
     duet_address address;
     duet_http_client *http_client;
@@ -53,7 +55,6 @@ struct duet_signaling_server {
     server_counters counters;
 };
 
-duet_time server_now(void);        /* monotonic */
 int64_t server_wall_seconds(void); /* since 1970 */
 void server_sweep_later(duet_signaling_server *server);
 /* Something may have changed when store and authentication want to be ticked. */

@@ -25,7 +25,7 @@ static void bytes_came(struct evbuffer *input, const struct evbuffer_cb_info *in
     server_arrival *a = arg;
 
     (void)input;
-    if (info->n_added > 0 && server_now() >= a->deadline)
+    if (info->n_added > 0 && duet_loop_now() >= a->deadline)
         shutdown(bufferevent_getfd(a->bev), SHUT_RDWR);
 }
 
@@ -67,7 +67,7 @@ static struct bufferevent *make_bufferevent(duet_signaling_server *server, serve
 struct bufferevent *server_arrivals_accept(struct event_base *base, void *arg)
 {
     duet_signaling_server *server = arg;
-    duet_time patience = DUET_SECONDS(server->config.limits.request_seconds), now = server_now();
+    duet_time patience = DUET_SECONDS(server->config.limits.request_seconds), now = duet_loop_now();
     server_arrival *a = duet_calloc(&server->env, sizeof(*a));
 
     (void)base;
@@ -107,7 +107,7 @@ void server_arrivals_done(duet_signaling_server *server, struct bufferevent *bev
 void server_arrivals_sweep(duet_signaling_server *server)
 {
     server_arrival **link = &server->arrivals;
-    duet_time now = server_now();
+    duet_time now = duet_loop_now();
 
     while (*link) {
         server_arrival *a = *link;

@@ -375,7 +375,7 @@ static void start_rest(http_call *c, struct evbuffer *body)
         .body = len ? (const char *)evbuffer_pullup(body, -1) : "",
         .body_len = len,
         .ws_url = url,
-        .now = server_now(),
+        .now = duet_loop_now(),
         .wall_seconds = server_wall_seconds(),
     };
     duet_rest_call *rest;

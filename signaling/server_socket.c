@@ -24,6 +24,7 @@ struct server_socket {
     duet_session *session;
     duet_time give_up; /* DUET_NEVER as long as the session goes on */
     duet_time opened_at;
+    duet_time timer_at; /* DUET_NEVER: the timer is not set */
     char address[DUET_ADDRESS_TEXT_MAX];
     bool busy, closing, paused;
 };
@@ -60,7 +61,7 @@ static void log_end(const server_socket *s)
     server_log(s->server, DUET_LOG_INFO, "disconnected",
                json_pack("{s:s,s:s,s:i,s:s,s:I}", "address", s->address, "agentId", duet_session_agent(s->session),
                          "code", (int)code, "reason", reason, "seconds",
-                         (json_int_t)((server_now() - s->opened_at) / 1000000u)));
+                         (json_int_t)((duet_loop_now() - s->opened_at) / 1000000u)));
 }
 
 void server_socket_free(server_socket *s, bool clean)
@@ -69,7 +70,7 @@ void server_socket_free(server_socket *s, bool clean)
 
     s->busy = true; /* its own goodbye need not wake it */
     log_end(s);
-    duet_session_destroy(s->session, clean, server_now());
+    duet_session_destroy(s->session, clean, duet_loop_now());
     duet_websocket_destroy(s->ws);
     if (s->timer)
         event_free(s->timer);
@@ -143,25 +144,24 @@ static void pause_reading(server_socket *s)
         bufferevent_enable(s->bev, EV_READ);
 }
 
+/* Most messages only move the deadline on: then the timer may fire too early once, rather than be set for each of them. */
 static void set_timer(server_socket *s, duet_time now)
 {
     duet_time ws = duet_websocket_deadline(s->ws), session = duet_session_deadline(s->session);
     duet_time deadline = ws < session ? ws : session;
     deadline = deadline < s->give_up ? deadline : s->give_up;
-    duet_time left = deadline > now ? deadline - now : 0;
-    struct timeval tv = {.tv_sec = (time_t)(left / 1000000u), .tv_usec = (suseconds_t)(left % 1000000u)};
 
-    if (deadline == DUET_NEVER)
-        event_del(s->timer);
-    else
-        event_add(s->timer, &tv);
+    if (deadline >= s->timer_at)
+        return;
+    s->timer_at = deadline;
+    duet_loop_timer(s->timer, deadline > now ? deadline - now : 0);
 }
 
 /* After anything happened. The socket may be gone afterwards. */
 static void drive(server_socket *s)
 {
     const uint8_t *data;
-    duet_time now = server_now();
+    duet_time now = duet_loop_now();
 
     s->busy = true;
     duet_session_tick(s->session, now);
@@ -196,6 +196,7 @@ static void timer_fired(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
+    ((server_socket *)arg)->timer_at = DUET_NEVER; /* also when a wake has set it off */
     drive(arg);
 }
 
@@ -206,7 +207,7 @@ static void on_message(void *user, const char *data, size_t len, bool is_text)
     server_socket *s = user;
 
     if (is_text)
-        duet_session_input(s->session, data, len, server_now(), server_wall_seconds());
+        duet_session_input(s->session, data, len, duet_loop_now(), server_wall_seconds());
     else
         duet_session_bad_input(s->session, false);
 }
@@ -226,7 +227,7 @@ static void readable(struct bufferevent *bev, void *arg)
     s->busy = true;
     while (evbuffer_get_length(input) > 0) {
         size_t len = evbuffer_get_contiguous_space(input);
-        if (duet_websocket_input(s->ws, evbuffer_pullup(input, (ev_ssize_t)len), len, server_now()) != DUET_OK)
+        if (duet_websocket_input(s->ws, evbuffer_pullup(input, (ev_ssize_t)len), len, duet_loop_now()) != DUET_OK)
             break;
         evbuffer_drain(input, len);
     }
@@ -254,7 +255,7 @@ static void ended(struct bufferevent *bev, short what, void *arg)
 static int make_parts(server_socket *s, bool compat)
 {
     duet_signaling_server *server = s->server;
-    duet_time now = server_now();
+    duet_time now = duet_loop_now();
     duet_websocket_config ws = {.env = &server->env,
                                 .pool = server->pool,
                                 .max_message = DUET_SIGNAL_MESSAGE_MAX,
@@ -292,7 +293,7 @@ static void take_over(server_socket *s)
 
 static void discard(server_socket *s)
 {
-    duet_session_destroy(s->session, true, server_now());
+    duet_session_destroy(s->session, true, duet_loop_now());
     duet_websocket_destroy(s->ws);
     if (s->timer)
         event_free(s->timer);
@@ -306,8 +307,8 @@ int server_socket_open(duet_signaling_server *server, const server_upgrade *upgr
     if (!s)
         return DUET_ERR_NOMEM;
     s->server = server;
-    s->give_up = DUET_NEVER;
-    s->opened_at = server_now();
+    s->give_up = s->timer_at = DUET_NEVER;
+    s->opened_at = duet_loop_now();
     s->connection = upgrade->connection;
     s->bev = evhttp_connection_get_bufferevent(upgrade->connection);
     snprintf(s->address, sizeof(s->address), "%s", upgrade->address);
@@ -327,7 +328,7 @@ int server_socket_open(duet_signaling_server *server, const server_upgrade *upgr
     server_arrivals_throttle(server);
     server_log(server, DUET_LOG_INFO, "connected", json_pack("{s:s}", "address", s->address));
     if (upgrade->token)
-        duet_session_authenticate(s->session, upgrade->token, strlen(upgrade->token), server_now(),
+        duet_session_authenticate(s->session, upgrade->token, strlen(upgrade->token), duet_loop_now(),
                                   server_wall_seconds());
     take_over(s);
     return DUET_OK;

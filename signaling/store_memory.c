@@ -5,6 +5,7 @@
 #include "signaling/protocol.h"
 #include "signaling/seat_log.h"
 #include "signaling/store.h"
+#include "signaling/store_key.h"
 #include <string.h>
 
 #define MINUTE INT64_C(60)
@@ -34,7 +35,7 @@ typedef struct memory_store {
     duet_env env;
     duet_map rooms, seats, resumable;
     size_t max_rooms;
-    uint8_t secret[16];
+    uint8_t secret[DUET_STORE_SECRET_LEN];
     duet_store_events events;
     duet_time next; /* a grace period or a room may end then */
     size_t limited; /* rooms with a longest duration */
@@ -42,47 +43,26 @@ typedef struct memory_store {
 
 /* ---- finding ---- */
 
-/* 64 bits of a keyed hash: two names that share them cannot be found without the key, and the name itself is compared
- * besides. */
-static int key_of(const memory_store *s, const char *name, uint64_t *key)
-{
-    uint8_t mac[DUET_SHA256_LEN];
-    duet_iov part = {name, strlen(name)};
-
-    int err = duet_hmac_sha256(mac, s->secret, sizeof(s->secret), &part, 1);
-    memcpy(key, mac, sizeof(*key));
-    return err;
-}
-
 static memory_room *find_room(const memory_store *s, const char *room_id)
 {
     uint64_t key;
 
-    if (key_of(s, room_id, &key) != DUET_OK)
+    if (duet_store_name_key(&key, s->secret, room_id) != DUET_OK)
         return NULL;
     memory_room *r = duet_map_get(&s->rooms, key);
     return r && strcmp(r->room.id, room_id) == 0 ? r : NULL;
 }
 
-/* Ids of seats and hashes of tokens are random already: their first bytes will do. */
-static uint64_t random_key(const char *id)
-{
-    uint64_t key = 0;
-
-    memcpy(&key, id, strnlen(id, sizeof(key)));
-    return key;
-}
-
 static memory_seat *find_seat(const memory_store *s, const char *seat_id)
 {
-    memory_seat *seat = duet_map_get(&s->seats, random_key(seat_id));
+    memory_seat *seat = duet_map_get(&s->seats, duet_store_random_key(seat_id));
 
     return seat && strcmp(seat->who.id, seat_id) == 0 ? seat : NULL;
 }
 
 static memory_seat *find_resumable(const memory_store *s, const char *resume_hash)
 {
-    memory_seat *seat = duet_map_get(&s->resumable, random_key(resume_hash));
+    memory_seat *seat = duet_map_get(&s->resumable, duet_store_random_key(resume_hash));
 
     return seat && strcmp(seat->resume_hash, resume_hash) == 0 ? seat : NULL;
 }
@@ -174,7 +154,7 @@ static int add_room(memory_store *s, const duet_room *room, memory_room **out)
 {
     uint64_t key;
 
-    int err = key_of(s, room->id, &key);
+    int err = duet_store_name_key(&key, s->secret, room->id);
     if (err != DUET_OK)
         return err;
     if (duet_map_get(&s->rooms, key))
@@ -320,8 +300,8 @@ static int make_seat(memory_store *s, memory_seat **out, memory_room *r, const d
     seat->who = join->who;
     decide_role(&seat->who, &r->room);
     seat->room = r;
-    seat->key = random_key(join->who.id);
-    seat->resume_key = random_key(join->resume_hash);
+    seat->key = duet_store_random_key(join->who.id);
+    seat->resume_key = duet_store_random_key(join->resume_hash);
     memcpy(seat->resume_hash, join->resume_hash, strnlen(join->resume_hash, DUET_SEAT_HASH_LEN));
     duet_seat_log_init(&seat->log, &s->env);
     seat->connected = true;

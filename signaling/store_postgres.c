@@ -352,25 +352,16 @@ void duet_postgres_load(postgres_store *s)
 
 /* ---- seats, for the trail ---- */
 
-/* Ids of seats are random already: their first bytes will do. */
-static uint64_t seat_key(const char *id)
-{
-    uint64_t key = 0;
-
-    memcpy(&key, id, strnlen(id, sizeof(key)));
-    return key;
-}
-
 static postgres_seat *find_seat(const postgres_store *s, const char *id)
 {
-    postgres_seat *seat = duet_map_get(&s->seats, seat_key(id));
+    postgres_seat *seat = duet_map_get(&s->seats, duet_store_random_key(id));
 
     return seat && strcmp(seat->id, id) == 0 ? seat : NULL;
 }
 
 static void forget_seat(postgres_store *s, postgres_seat *seat)
 {
-    duet_map_remove(&s->seats, seat_key(seat->id));
+    duet_map_remove(&s->seats, duet_store_random_key(seat->id));
     duet_free(&s->env, seat);
 }
 
@@ -379,9 +370,9 @@ static void note_seat(postgres_store *s, const char *id, const char *room, const
 {
     postgres_seat *seat = find_seat(s, id);
 
-    if (!seat && !duet_map_get(&s->seats, seat_key(id))) {
+    if (!seat && !duet_map_get(&s->seats, duet_store_random_key(id))) {
         seat = duet_calloc(&s->env, sizeof(*seat));
-        if (seat && duet_map_set(&s->seats, seat_key(id), seat) != DUET_OK) {
+        if (seat && duet_map_set(&s->seats, duet_store_random_key(id), seat) != DUET_OK) {
             duet_free(&s->env, seat);
             seat = NULL;
         }
@@ -465,7 +456,7 @@ static void detach(void *store, const char *seat_id, duet_time grace, duet_time 
     postgres_seat *seat = find_seat(s, seat_id);
 
     if (seat)
-        seat->check_at = duet_postgres_now() + grace + GRACE_MORE;
+        seat->check_at = duet_loop_now() + grace + GRACE_MORE;
     s->live.ops->detach(s->live.self, seat_id, grace, now);
 }
 
@@ -560,7 +551,7 @@ void duet_postgres_sweep(postgres_store *s)
 {
     bool down = s->live.ops->status(s->live.self, NULL) != DUET_OK;
 
-    check_detached(s, duet_postgres_now());
+    check_detached(s, duet_loop_now());
     remove_expired(s);
     /* The live store's server may have come back without its rooms. */
     if (!down && s->live_was_down && s->link == POSTGRES_UP)

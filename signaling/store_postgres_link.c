@@ -15,14 +15,6 @@
 static void start_next(postgres_store *s);
 static void on_io(evutil_socket_t fd, short what, void *arg);
 
-duet_time duet_postgres_now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (duet_time)ts.tv_sec * 1000000u + (duet_time)ts.tv_nsec / 1000u;
-}
-
 void duet_postgres_log(const postgres_store *s, duet_log_level level, const char *format, ...)
 {
     char text[256];
@@ -35,13 +27,6 @@ void duet_postgres_log(const postgres_store *s, duet_log_level level, const char
     va_end(args);
     text[strcspn(text, "\r\n")] = 0; /* libpq's messages have several lines */
     s->config.on_log(s->config.user, level, text);
-}
-
-static void start_timer(struct event *timer, unsigned ms)
-{
-    const struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000};
-
-    event_add(timer, &tv);
 }
 
 /* ---- jobs ---- */
@@ -159,7 +144,7 @@ static void break_link(postgres_store *s, const char *reason)
     PQfinish(s->connection);
     s->connection = NULL;
     if (!s->in_destroy) {
-        start_timer(s->retry, s->backoff_ms);
+        duet_loop_timer(s->retry, DUET_MS(s->backoff_ms));
         s->backoff_ms = s->backoff_ms * 2 < BACKOFF_MAX_MS ? s->backoff_ms * 2 : BACKOFF_MAX_MS;
     }
     fail_jobs(s, DUET_ERR_IO);
@@ -189,7 +174,7 @@ static void send_text(postgres_store *s, const char *sql)
         break_link(s, "the connection broke");
         return;
     }
-    start_timer(s->guard, PATIENCE_MS);
+    duet_loop_timer(s->guard, DUET_MS(PATIENCE_MS));
     flush(s);
 }
 
@@ -227,7 +212,7 @@ static void connect_now(postgres_store *s)
         break_link(s, "the connection could not be made");
         return;
     }
-    start_timer(s->guard, PATIENCE_MS);
+    duet_loop_timer(s->guard, DUET_MS(PATIENCE_MS));
     watch(s, EV_WRITE); /* "behave as if PQconnectPoll had returned PGRES_POLLING_WRITING" */
 }
 
@@ -246,7 +231,7 @@ static void start_next(postgres_store *s)
         break_link(s, "the connection broke");
         return;
     }
-    start_timer(s->guard, PATIENCE_MS);
+    duet_loop_timer(s->guard, DUET_MS(PATIENCE_MS));
     flush(s);
 }
 
@@ -398,7 +383,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    start_timer(s->sweep, s->config.sweep_ms);
+    duet_loop_timer(s->sweep, DUET_MS(s->config.sweep_ms));
     duet_postgres_sweep(s);
 }
 
@@ -421,16 +406,16 @@ int duet_postgres_link_open(postgres_store *s)
     s->sweep = evtimer_new(s->base, on_sweep, s);
     if (!s->io || !s->guard || !s->retry || !s->sweep)
         return DUET_ERR_NOMEM;
-    start_timer(s->sweep, s->config.sweep_ms);
+    duet_loop_timer(s->sweep, DUET_MS(s->config.sweep_ms));
     connect_now(s);
     return DUET_OK;
 }
 
 void duet_postgres_link_flush(postgres_store *s)
 {
-    duet_time end = duet_postgres_now() + DUET_MS(GOODBYE_MS);
+    duet_time end = duet_loop_now() + DUET_MS(GOODBYE_MS);
 
-    while (s->link == POSTGRES_UP && (s->busy || s->audit.count > 0) && duet_postgres_now() < end) {
+    while (s->link == POSTGRES_UP && (s->busy || s->audit.count > 0) && duet_loop_now() < end) {
         struct pollfd readable = {.fd = PQsocket(s->connection), .events = POLLIN};
         if (poll(&readable, 1, 10) >= 0)
             read_results(s);

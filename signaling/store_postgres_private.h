@@ -5,6 +5,8 @@
 
 #include "base/map.h"
 #include "signaling/json.h"
+#include "signaling/loop.h"
+#include "signaling/store_key.h"
 #include "signaling/store_postgres.h"
 #include <event2/event.h>
 #include <libpq-fe.h>
@@ -86,7 +88,6 @@ struct postgres_store {
     duet_map seats;
 };
 
-duet_time duet_postgres_now(void);
 void duet_postgres_log(const postgres_store *s, duet_log_level level, const char *format, ...) DUET_PRINTF(3, 4);
 
 /* ---- store_postgres_link.c ---- */

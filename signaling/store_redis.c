@@ -361,7 +361,7 @@ static void detach(void *store, const char *seat_id, duet_time grace, duet_time 
     (void)now;
     if (!seat || seat->state == REDIS_SEAT_AWAY)
         return;
-    seat->grace_end = duet_redis_now() + grace;
+    seat->grace_end = duet_loop_now() + grace;
     if (seat->state == REDIS_SEAT_JOINING)
         seat->leaving = true;
     else
@@ -502,17 +502,9 @@ static const duet_store_ops redis_ops = {
 static int make_node_id(redis_store *s)
 {
     uint8_t random[16];
-    duet_buffer text;
 
     int err = duet_random(&s->env, random, sizeof(random));
-    duet_buffer_init(&text, &s->env);
-    duet_base64url_encode(&text, random, sizeof(random));
-    if (text.failed || text.len != REDIS_NODE_LEN)
-        err = err == DUET_OK ? DUET_ERR_NOMEM : err;
-    if (err == DUET_OK)
-        memcpy(s->node, text.data, REDIS_NODE_LEN);
-    duet_buffer_free(&text);
-    return err;
+    return err == DUET_OK ? duet_base64url_text(s->node, &s->env, random, sizeof(random)) : err;
 }
 
 /* EVALSHA names the script by the SHA-1 of its text. */

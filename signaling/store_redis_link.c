@@ -20,14 +20,6 @@
 static void connect_both(redis_store *s);
 static void send_waiting(redis_store *s);
 
-duet_time duet_redis_now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (duet_time)ts.tv_sec * 1000000u + (duet_time)ts.tv_nsec / 1000u;
-}
-
 void duet_redis_log(const redis_store *s, duet_log_level level, const char *format, ...)
 {
     char text[256];
@@ -39,13 +31,6 @@ void duet_redis_log(const redis_store *s, duet_log_level level, const char *form
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     s->config.on_log(s->config.user, level, text);
-}
-
-static void start_timer(struct event *timer, unsigned ms)
-{
-    const struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000};
-
-    event_add(timer, &tv);
 }
 
 /* ---- commands ---- */
@@ -285,14 +270,14 @@ static void on_hello(redis_store *s, redis_command *c, int err, const redisReply
     memcpy(s->run, run, sizeof(run));
     duet_redis_log(s, DUET_LOG_INFO, "redis: connected%s", s->stale ? ", to another process than before" : "");
     s->link = REDIS_UP;
-    s->up_at = duet_redis_now();
+    s->up_at = duet_loop_now();
     s->asked_at = 0;
-    start_timer(s->beat, s->config.beat_ms);
-    start_timer(s->sweep, s->config.sweep_ms);
+    duet_loop_timer(s->beat, DUET_MS(s->config.beat_ms));
+    duet_loop_timer(s->sweep, DUET_MS(s->config.sweep_ms));
     /* What was under way may have been carried out, by a Redis that cannot tell: others say first what they heard. */
     s->settling = (s->stale || s->settling) && s->first && s->first->sent;
     if (s->settling)
-        start_timer(s->settled, s->config.settle_ms);
+        duet_loop_timer(s->settled, DUET_MS(s->config.settle_ms));
     if (s->stale)
         duet_redis_say_heard(s);
     duet_redis_compare_all(s);
@@ -375,7 +360,7 @@ void duet_redis_link_break(redis_store *s, const char *reason)
     if (s->link == REDIS_DOWN)
         return;
     duet_redis_log(s, DUET_LOG_WARN, "redis: disconnected: %s", reason);
-    if (s->link == REDIS_UP && duet_redis_now() - s->up_at > DUET_MS(BACKOFF_MAX_MS))
+    if (s->link == REDIS_UP && duet_loop_now() - s->up_at > DUET_MS(BACKOFF_MAX_MS))
         s->backoff_ms = BACKOFF_MIN_MS; /* not when it breaks again and again */
     s->link = REDIS_DOWN;
     s->reason = reason;
@@ -388,7 +373,7 @@ void duet_redis_link_break(redis_store *s, const char *reason)
     drop_context(&s->channel);
     if (s->in_destroy)
         return;
-    start_timer(s->retry, s->backoff_ms);
+    duet_loop_timer(s->retry, DUET_MS(s->backoff_ms));
     s->backoff_ms = s->backoff_ms * 2 < BACKOFF_MAX_MS ? s->backoff_ms * 2 : BACKOFF_MAX_MS;
 }
 
@@ -464,8 +449,8 @@ static void connect_both(redis_store *s)
 {
     s->link = REDIS_CONNECTING;
     s->subscribed = s->loaded = false;
-    s->asked_at = duet_redis_now();
-    start_timer(s->beat, s->config.beat_ms); /* watches over the set-up, too */
+    s->asked_at = duet_loop_now();
+    duet_loop_timer(s->beat, DUET_MS(s->config.beat_ms)); /* watches over the set-up, too */
     s->commands = connect_one(s);
     s->channel = s->commands ? connect_one(s) : NULL;
     if (!s->channel || !set_up(s))
@@ -514,7 +499,7 @@ static void ask(redis_store *s, const char *operation, unsigned argument, redis_
 static void on_beat(evutil_socket_t fd, short what, void *arg)
 {
     redis_store *s = arg;
-    duet_time now = duet_redis_now();
+    duet_time now = duet_loop_now();
 
     (void)fd;
     (void)what;
@@ -522,7 +507,7 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
         duet_redis_link_break(s, "Redis does not answer");
         return;
     }
-    start_timer(s->beat, s->config.beat_ms);
+    duet_loop_timer(s->beat, DUET_MS(s->config.beat_ms));
     if (s->link != REDIS_UP)
         return;
     s->asked_at = s->asked_at ? s->asked_at : now;
@@ -535,8 +520,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    start_timer(s->sweep, s->config.sweep_ms);
-    duet_redis_forget_away(s, duet_redis_now());
+    duet_loop_timer(s->sweep, DUET_MS(s->config.sweep_ms));
+    duet_redis_forget_away(s, duet_loop_now());
     ask(s, "sweep", s->config.grace_ms, duet_redis_ignore);
 }
 
@@ -674,9 +659,9 @@ int duet_redis_link_open(redis_store *s, const char *url)
 /* What waits to be written leaves if it can do so soon: detached seats are not lost when the server ends in order. */
 static void write_out(redis_store *s)
 {
-    duet_time end = duet_redis_now() + DUET_MS(GOODBYE_MS);
+    duet_time end = duet_loop_now() + DUET_MS(GOODBYE_MS);
 
-    while (s->link == REDIS_UP && s->commands && sdslen(s->commands->c.obuf) > 0 && duet_redis_now() < end) {
+    while (s->link == REDIS_UP && s->commands && sdslen(s->commands->c.obuf) > 0 && duet_loop_now() < end) {
         struct pollfd writable = {.fd = s->commands->c.fd, .events = POLLOUT};
         if (poll(&writable, 1, GOODBYE_MS) > 0)
             redisAsyncHandleWrite(s->commands);

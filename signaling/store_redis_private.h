@@ -5,6 +5,8 @@
 
 #include "base/map.h"
 #include "signaling/json.h"
+#include "signaling/loop.h"
+#include "signaling/store_key.h"
 #include "signaling/store_redis.h"
 #include <event2/event.h>
 #include <hiredis/async.h>
@@ -136,7 +138,6 @@ struct redis_store {
 
 extern const char duet_store_redis_script[];
 
-duet_time duet_redis_now(void); /* monotonic */
 void duet_redis_log(const redis_store *s, duet_log_level level, const char *format, ...) DUET_PRINTF(3, 4);
 
 /* ---- store_redis_link.c ---- */

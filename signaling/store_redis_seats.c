@@ -11,37 +11,18 @@ _Static_assert(REDIS_NODE_LEN == DUET_SEAT_ID_LEN, "entries of the channel begin
 
 /* ---- finding ---- */
 
-/* Ids of seats are random already: their first bytes will do. */
-static uint64_t seat_key(const char *id)
-{
-    uint64_t key = 0;
-
-    memcpy(&key, id, strnlen(id, sizeof(key)));
-    return key;
-}
-
 redis_seat *duet_redis_seat(const redis_store *s, const char *id)
 {
-    redis_seat *seat = duet_map_get(&s->seats, seat_key(id));
+    redis_seat *seat = duet_map_get(&s->seats, duet_store_random_key(id));
 
     return seat && strcmp(seat->who.id, id) == 0 ? seat : NULL;
-}
-
-static int room_key(const redis_store *s, const char *id, uint64_t *key)
-{
-    uint8_t mac[DUET_SHA256_LEN];
-    duet_iov part = {id, strlen(id)};
-
-    int err = duet_hmac_sha256(mac, s->secret, sizeof(s->secret), &part, 1);
-    memcpy(key, mac, sizeof(*key));
-    return err;
 }
 
 static redis_room *find_room(const redis_store *s, const char *id)
 {
     uint64_t key;
 
-    if (room_key(s, id, &key) != DUET_OK)
+    if (duet_store_name_key(&key, s->secret, id) != DUET_OK)
         return NULL;
     redis_room *room = duet_map_get(&s->rooms, key);
     return room && strcmp(room->room.id, id) == 0 ? room : NULL;
@@ -60,7 +41,7 @@ static redis_room *add_room(redis_store *s, const char *id)
 {
     uint64_t key;
 
-    if (room_key(s, id, &key) != DUET_OK || duet_map_get(&s->rooms, key))
+    if (duet_store_name_key(&key, s->secret, id) != DUET_OK || duet_map_get(&s->rooms, key))
         return NULL;
     redis_room *room = duet_calloc(&s->env, sizeof(*room));
     if (!room)
@@ -149,7 +130,8 @@ redis_seat *duet_redis_seat_add(redis_store *s, const char *id)
     if (!seat)
         return NULL;
     memcpy(seat->who.id, id, strnlen(id, DUET_SEAT_ID_LEN));
-    if (!duet_map_get(&s->seats, seat_key(id)) && duet_map_set(&s->seats, seat_key(id), seat) == DUET_OK)
+    if (!duet_map_get(&s->seats, duet_store_random_key(id)) &&
+        duet_map_set(&s->seats, duet_store_random_key(id), seat) == DUET_OK)
         return seat;
     duet_free(&s->env, seat);
     return NULL;
@@ -176,7 +158,7 @@ void duet_redis_seat_free(redis_store *s, redis_seat *seat)
             free_room(s, room);
     }
     s->away -= seat->state == REDIS_SEAT_AWAY;
-    duet_map_remove(&s->seats, seat_key(seat->who.id));
+    duet_map_remove(&s->seats, duet_store_random_key(seat->who.id));
     duet_free(&s->env, seat);
 }
 
@@ -311,7 +293,7 @@ static void on_comparison(redis_store *s, redis_command *c, int err, const redis
 static json_t *describe_state(redis_store *s, const redis_room *room, const redis_seat *only, compare_what what)
 {
     bool fresh = what == COMPARE_ALL && s->stale;
-    json_t *mine = what == COMPARE_ROSTER ? json_array() : describe_mine(room, only, duet_redis_now());
+    json_t *mine = what == COMPARE_ROSTER ? json_array() : describe_mine(room, only, duet_loop_now());
     json_t *roster = fresh ? describe_roster(s, room) : json_array();
     /* For seats of other nodes to be claimed, or for joins whose answer was lost to be repeated. */
     json_int_t grace = (json_int_t)s->config.grace_ms + s->config.settle_ms;
