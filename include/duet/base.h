@@ -387,6 +387,15 @@ typedef struct duet_ice_server {
     const char *credential; /**< NULL when there is none */
 } duet_ice_server;
 
+/** An SRTP protection profile. RFC 5764 section 4.1.2 and RFC 7714 section 14.2: the registered numbers. */
+typedef enum duet_srtp_profile {
+    DUET_SRTP_NONE = 0,
+    DUET_SRTP_AES128_CM_SHA1_80 = 1,
+    DUET_SRTP_AES128_CM_SHA1_32 = 2,
+    DUET_SRTP_AEAD_AES_128_GCM = 7,
+    DUET_SRTP_AEAD_AES_256_GCM = 8,
+} duet_srtp_profile;
+
 /** A codec as SDP names it: one payload type of one m-section (RFC 8866 section 6.6 and 6.15, RFC 4585). */
 typedef struct duet_codec {
     char name[32];        /**< encoding name: "opus", "VP8", "rtx" */

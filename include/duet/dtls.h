@@ -51,15 +51,6 @@ typedef enum duet_dtls_role {
     DUET_DTLS_SERVER,     /**< setup:passive */
 } duet_dtls_role;
 
-/** RFC 5764 section 4.1.2 and RFC 7714 section 14.2: the registered numbers. */
-typedef enum duet_srtp_profile {
-    DUET_SRTP_NONE = 0,
-    DUET_SRTP_AES128_CM_SHA1_80 = 1,
-    DUET_SRTP_AES128_CM_SHA1_32 = 2,
-    DUET_SRTP_AEAD_AES_128_GCM = 7,
-    DUET_SRTP_AEAD_AES_256_GCM = 8,
-} duet_srtp_profile;
-
 typedef struct duet_dtls_config {
     size_t size;
     const duet_env *env;
