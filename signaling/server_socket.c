@@ -4,6 +4,7 @@
 #include "signaling/session.h"
 #include "signaling/websocket.h"
 #include <event2/buffer.h>
+#include <event2/bufferevent_ssl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ struct server_socket {
     duet_time opened_at;
     duet_time timer_at; /* DUET_NEVER: the timer is not set */
     char address[DUET_ADDRESS_TEXT_MAX];
-    bool busy, closing, paused;
+    bool busy, closing, paused, is_tls;
 };
 
 /* ---- life ---- */
@@ -90,15 +91,19 @@ static size_t room_for_output(const server_socket *s)
     return waiting < OUTPUT_HIGH ? OUTPUT_HIGH - waiting : 0;
 }
 
-static void move_messages(server_socket *s, duet_time now)
+/* @return false when there are no more; true when there is no room for more */
+static bool move_messages(server_socket *s, duet_time now)
 {
     const uint8_t *data;
     const char *text;
     size_t len;
 
-    while (duet_websocket_output(s->ws, &data) < room_for_output(s) &&
-           duet_session_output(s->session, &text, &len) == 1)
+    while (duet_websocket_output(s->ws, &data) < room_for_output(s)) {
+        if (duet_session_output(s->session, &text, &len) != 1)
+            return false;
         (void)duet_websocket_send(s->ws, text, len, now); /* a closed one drops it */
+    }
+    return true;
 }
 
 static void close_if_ended(server_socket *s, duet_time now)
@@ -112,14 +117,42 @@ static void close_if_ended(server_socket *s, duet_time now)
     duet_websocket_close(s->ws, code, reason, now);
 }
 
+/* A bufferevent waits until the kernel says "writable" before it writes, and that takes three system calls more. So
+ * what has nothing before it is offered to the kernel at once; errors are for the bufferevent to find. */
+static size_t write_at_once(server_socket *s, const uint8_t *data, size_t len)
+{
+    if (s->is_tls || evbuffer_get_length(bufferevent_get_output(s->bev)) > 0)
+        return 0;
+    ssize_t n = send(bufferevent_getfd(s->bev), data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n > 0 ? (size_t)n : 0;
+}
+
 static void write_bytes(server_socket *s)
 {
     const uint8_t *data;
 
-    size_t len = duet_websocket_output(s->ws, &data), room = room_for_output(s);
+    size_t len = duet_websocket_output(s->ws, &data);
+    if (len == 0)
+        return;
+    duet_websocket_sent(s->ws, write_at_once(s, data, len));
+    size_t room = room_for_output(s);
+    len = duet_websocket_output(s->ws, &data);
     len = len < room ? len : room;
     if (len > 0 && bufferevent_write(s->bev, data, len) == 0)
         duet_websocket_sent(s->ws, len);
+}
+
+/* As much as kernel and bufferevent take. */
+static void write_messages(server_socket *s, duet_time now)
+{
+    const uint8_t *data;
+    bool more;
+
+    do {
+        more = move_messages(s, now);
+        close_if_ended(s, now);
+        write_bytes(s);
+    } while (more && duet_websocket_output(s->ws, &data) == 0);
 }
 
 /* The client has said goodbye, or the session has come to its own end. */
@@ -166,9 +199,7 @@ static void drive(server_socket *s)
     s->busy = true;
     duet_session_tick(s->session, now);
     duet_websocket_tick(s->ws, now);
-    move_messages(s, now);
-    close_if_ended(s, now);
-    write_bytes(s);
+    write_messages(s, now);
     s->busy = false;
     bool done = duet_websocket_is_done(s->ws);
     if ((done || duet_session_is_over(s->session)) && s->give_up == DUET_NEVER)
@@ -311,6 +342,7 @@ int server_socket_open(duet_signaling_server *server, const server_upgrade *upgr
     s->opened_at = duet_loop_now();
     s->connection = upgrade->connection;
     s->bev = evhttp_connection_get_bufferevent(upgrade->connection);
+    s->is_tls = bufferevent_openssl_get_ssl(s->bev) != NULL;
     snprintf(s->address, sizeof(s->address), "%s", upgrade->address);
     int err = make_parts(s, upgrade->compat);
     if (err == DUET_OK && !duet_limits_connect(server->limits, DUET_LIMIT_ADDRESS, s->address, s->opened_at))
