@@ -101,6 +101,13 @@ static bool read_text(const char **out, const json_t *object, const char *name, 
     return *out && **out && strlen(*out) <= max;
 }
 
+static bool read_sdp(duet_signal *m, const json_t *object)
+{
+    m->sdp = m->own_sdp;
+    return m->sdp ? strlen(m->sdp) <= DUET_SIGNAL_MESSAGE_MAX
+                  : read_text(&m->sdp, object, "sdp", DUET_SIGNAL_MESSAGE_MAX);
+}
+
 /* Absent and null are the same; anything else must be a text of up to max bytes. */
 static bool read_optional(const char **out, const json_t *object, const char *name, size_t max)
 {
@@ -268,7 +275,7 @@ static int read_members(duet_signal *m, const duet_env *env, duet_signal_side si
             return err;
     }
     *reason = "\"sdp\" must be a text";
-    if ((members & IS_SDP) && !read_text(&m->sdp, object, "sdp", DUET_SIGNAL_MESSAGE_MAX))
+    if ((members & IS_SDP) && !read_sdp(m, object))
         return DUET_ERR_INVALID;
     *reason = "\"candidate\" must be an object with a text \"candidate\", and sdpMid or sdpMLineIndex";
     if ((members & IS_CANDIDATE) && !read_candidate(&m->candidate, json_object_get(object, "candidate")))
@@ -313,7 +320,7 @@ int duet_signal_parse(duet_signal *out, const duet_env *env, duet_signal_side si
     *reason = "the message is larger than 65536 bytes";
     if (len > DUET_SIGNAL_MESSAGE_MAX && side == DUET_SIGNAL_FROM_CLIENT)
         return DUET_ERR_TOO_LARGE;
-    int err = duet_json_parse_object(&out->document, text, len, reason);
+    int err = duet_json_parse_long(&out->document, &out->own_sdp, env, "sdp", text, len, reason);
     if (err != DUET_OK)
         return err;
     const char *type = duet_json_text(out->document, "type");
@@ -336,6 +343,7 @@ int duet_signal_parse(duet_signal *out, const duet_env *env, duet_signal_side si
 void duet_signal_free(duet_signal *m, const duet_env *env)
 {
     json_decref(m->document);
+    duet_free(env, m->own_sdp);
     duet_free(env, m->own_users);
     duet_free(env, m->own_ice_servers);
     duet_free(env, m->own_manual);

@@ -69,7 +69,7 @@ typedef struct duet_signal {
 
     json_t *document; /* owner of the strings of a parsed message */
     duet_signaling_user *own_users;
-    char *own_ice_servers, *own_manual;
+    char *own_sdp, *own_ice_servers, *own_manual;
 } duet_signal;
 
 /* The side whose messages are understood: a server reads `to`, a client `from`. */

@@ -212,6 +212,89 @@ static void null_members_of_a_candidate_are_absent_ones(void **state)
     duet_signal_free(&m, NULL);
 }
 
+/* A message with a description of 2000 lines, in which `line` is one. */
+static char *long_offer(const char *before, const char *line, const char *after)
+{
+    duet_buffer text;
+
+    duet_buffer_init(&text, NULL);
+    duet_buffer_printf(&text, "{%s\"type\":\"offer\",\"to\":\"x\", \"sdp\" :\t\"", before);
+    for (int i = 0; i < 1000; i++)
+        duet_buffer_text(&text, "a=mid:0\\r\\n");
+    duet_buffer_printf(&text, "%s", line);
+    for (int i = 0; i < 1000; i++)
+        duet_buffer_text(&text, "a=mid:0\\r\\n");
+    duet_buffer_printf(&text, "\"%s}", after);
+    return duet_buffer_steal(&text);
+}
+
+static void a_long_description_is_what_jansson_makes_of_it(void **state)
+{
+    static const char *const lines[] = {
+        "a=b", "\\\"\\\\\\/\\b\\f\\n\\r\\t", "\xc3\xa4", "\\u00e4\\ud83d\\ude00", "{[\\\"sdp\\\":", "\x7f", "\\\\"};
+    static const char *const others[] = {"", "\"x\":{\"sdp\":\"no\"},", "\"x\":[\"sdp\",\"}]\\\"\"],",
+                                         "\"y\":\"sdp\","};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        for (size_t k = 0; k < sizeof(others) / sizeof(others[0]); k++) {
+            char *text = long_offer(others[k], lines[i], ",\"z\":1");
+            duet_signal m;
+            assert_int_equal(parse(&m, DUET_SIGNAL_FROM_CLIENT, text), DUET_OK);
+            json_t *expected = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+            assert_string_equal(m.sdp, duet_json_text(expected, "sdp"));
+            assert_string_equal(m.to, "x");
+            json_decref(expected);
+            duet_signal_free(&m, NULL);
+            duet_free(NULL, text);
+        }
+    }
+}
+
+static void a_long_description_excuses_nothing(void **state)
+{
+    static const struct {
+        const char *before, *line, *after;
+    } bad[] = {{"", "\n", ""},
+               {"", "\\u0000", ""},
+               {"", "\\ud800", ""},
+               {"", "\\x", ""},
+               {"", "\xff", ""},
+               {"", "\"", ""},
+               {"", "\\", ""},
+               {"", "", ",\"sdp\":\"\""},
+               {"\"s\\u0064p\":\"\",", "", ""},
+               {"\"sdp\":1,", "", ""},
+               {"", "", ","},
+               {"", "", "]"},
+               {"", "", "}"},
+               {"\"sdp\",", "", ""},
+               {"", "", ",\"x\":\"\\ud800\""}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char *text = long_offer(bad[i].before, bad[i].line, bad[i].after);
+        duet_signal m;
+        if (parse(&m, DUET_SIGNAL_FROM_CLIENT, text) != DUET_ERR_MALFORMED)
+            fail_msg("case %zu was read", i);
+        duet_signal_free(&m, NULL);
+        duet_free(NULL, text);
+    }
+}
+
+static void a_long_description_that_is_cut_off_is_malformed(void **state)
+{
+    char *text = long_offer("", "", "");
+    duet_signal m;
+
+    (void)state;
+    for (size_t len = strlen(text) - 1; len > 97; len -= 97) {
+        assert_int_equal(duet_signal_parse(&m, NULL, DUET_SIGNAL_FROM_CLIENT, text, len, NULL), DUET_ERR_MALFORMED);
+        duet_signal_free(&m, NULL);
+    }
+    duet_free(NULL, text);
+}
+
 static int read_and_write(const duet_env *env, void *arg)
 {
     const char *text = arg;
@@ -235,6 +318,9 @@ static void no_memory_is_an_error_and_nothing_leaks(void **state)
 
     (void)state;
     test_fail_each_allocation("message", read_and_write, text);
+    char *offer = long_offer("\"from\":\"x\",", "", "");
+    test_fail_each_allocation("long message", read_and_write, offer);
+    duet_free(NULL, offer);
 }
 
 int main(void)
@@ -250,6 +336,9 @@ int main(void)
         cmocka_unit_test(an_id_has_at_most_64_characters_however_many_bytes),
         cmocka_unit_test(a_message_beyond_64_kib_is_too_large),
         cmocka_unit_test(null_members_of_a_candidate_are_absent_ones),
+        cmocka_unit_test(a_long_description_is_what_jansson_makes_of_it),
+        cmocka_unit_test(a_long_description_excuses_nothing),
+        cmocka_unit_test(a_long_description_that_is_cut_off_is_malformed),
         cmocka_unit_test(no_memory_is_an_error_and_nothing_leaks),
     };
 
