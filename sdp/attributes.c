@@ -239,10 +239,11 @@ static const sdp_attribute attributes[] = {
     {"maxptime", DUET_SDP_MAXPTIME, SDP_LEVEL_MEDIA, true, duet_sdp_parse_ptime},
 };
 
+/* Most names differ in their first letter: this is asked for every line. */
 const sdp_attribute *duet_sdp_find_attribute(const char *name)
 {
     for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++)
-        if (strcmp(attributes[i].name, name) == 0)
+        if (attributes[i].name[0] == name[0] && strcmp(attributes[i].name, name) == 0)
             return &attributes[i];
     return NULL;
 }

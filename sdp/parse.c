@@ -298,7 +298,8 @@ static int next_line(parser *p)
 {
     p->line_number++;
     p->start = p->r.pos;
-    p->len = duet_text_run(&p->r, duet_char_is_byte).len;
+    p->len = strcspn(line_text(p), "\r\n"); /* our copy of the text ends with a NUL */
+    duet_read_skip(&p->r, p->len);
     if (p->len > DUET_SDP_LINE_MAX)
         return fail(p, DUET_ERR_LIMIT, DUET_SDP_LINE_MAX, "this line is too long");
     if (duet_text_at_end(&p->r)) {
