@@ -1,0 +1,16 @@
+/* The beginning of VP8 and VP9 frames: whether they are key frames, and how large. */
+#ifndef DUET_MEDIA_VPX_HEADER_H
+#define DUET_MEDIA_VPX_HEADER_H
+
+#include "base/bytes.h"
+
+typedef struct duet_vpx_header {
+    bool is_keyframe;
+    bool is_shown;
+    uint16_t width, height; /* of key frames; 0 when the bytes end before */
+} duet_vpx_header;
+
+/* RFC 6386 section 9.1. @return DUET_OK; DUET_ERR_MALFORMED: empty, or a key frame without its start code */
+int duet_vp8_header_parse(duet_vpx_header *out, duet_reader frame);
+
+#endif
