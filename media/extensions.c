@@ -73,6 +73,8 @@ int duet_rtp_next_extension(const duet_rtp_packet *packet, size_t *cursor, uint8
 
     if (!one_byte && (packet->extension_profile & 0xfff0) != PROFILE_TWO_BYTE)
         return 0;
+    if (*cursor >= packet->extension_len)
+        return 0;
     duet_read_skip(&r, *cursor);
     while (duet_reader_left(&r) && duet_peek_u8(&r, 0) == 0)
         duet_read_skip(&r, 1);

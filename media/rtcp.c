@@ -10,11 +10,9 @@ int duet_rtcp_next(const uint8_t *data, size_t len, size_t *cursor, duet_rtcp_pa
 {
     duet_reader r = duet_reader_init(data, len);
 
-    duet_read_skip(&r, *cursor);
-    if (r.failed)
-        return DUET_ERR_MALFORMED;
-    if (duet_reader_left(&r) == 0)
+    if (*cursor >= len)
         return 0;
+    duet_read_skip(&r, *cursor);
     uint8_t first = duet_read_u8(&r);
     out->type = duet_read_u8(&r);
     duet_bytes body = duet_read_bytes(&r, 4u * duet_read_u16(&r));
