@@ -3,6 +3,7 @@
 #include "signaling/server.h"
 #include "signaling/session.h"
 #include "signaling/websocket.h"
+#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <netinet/in.h>
@@ -118,13 +119,19 @@ static void close_if_ended(server_socket *s, duet_time now)
 }
 
 /* A bufferevent waits until the kernel says "writable" before it writes, and that takes three system calls more. So
- * what has nothing before it is offered to the kernel at once; errors are for the bufferevent to find. */
+ * what has nothing before it is offered to the kernel at once. @return how much it has taken; all, when the connection is
+ * broken: its end is told from the loop */
 static size_t write_at_once(server_socket *s, const uint8_t *data, size_t len)
 {
     if (s->is_tls || evbuffer_get_length(bufferevent_get_output(s->bev)) > 0)
         return 0;
     ssize_t n = send(bufferevent_getfd(s->bev), data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return n > 0 ? (size_t)n : 0;
+    if (n >= 0)
+        return (size_t)n;
+    if (errno == EAGAIN || errno == EINTR)
+        return 0;
+    bufferevent_trigger_event(s->bev, BEV_EVENT_WRITING | BEV_EVENT_ERROR, BEV_TRIG_DEFER_CALLBACKS);
+    return len;
 }
 
 static void write_bytes(server_socket *s)
