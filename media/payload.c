@@ -15,6 +15,14 @@ static const duet_payload_ops *ops_of(duet_payload_format format)
         return &duet_payload_g711;
     case DUET_PAYLOAD_VP8:
         return &duet_payload_vp8;
+    case DUET_PAYLOAD_VP9:
+        return &duet_payload_vp9;
+    case DUET_PAYLOAD_H264:
+        return &duet_payload_h264;
+    case DUET_PAYLOAD_H265:
+        return &duet_payload_h265;
+    case DUET_PAYLOAD_AV1:
+        return &duet_payload_av1;
     case DUET_PAYLOAD_NONE:
     default:
         return NULL;
@@ -110,16 +118,16 @@ int duet_packetizer_begin(duet_packetizer *p, const uint8_t *frame, size_t len, 
 {
     p->payload_max = p->payload_max_next;
     p->frame = duet_reader_init(frame, len);
-    p->unit = p->next_unit = (duet_bytes){NULL, 0};
-    p->unit_sent = p->header_len = 0;
+    p->unit = (duet_bytes){NULL, 0};
+    p->unit_sent = p->header_len = p->wire_left = 0;
     p->at_start = true;
     p->has_info = info != NULL;
     p->info = info ? *info : (duet_frame_info){.temporal_id = -1};
     int err = len ? p->ops->begin(p) : DUET_ERR_INVALID;
     if (err) {
         p->frame = duet_reader_init(NULL, 0);
-        p->unit = p->next_unit = (duet_bytes){NULL, 0};
-        p->header_len = 0;
+        p->unit = (duet_bytes){NULL, 0};
+        p->wire_left = 0;
     }
     return err;
 }

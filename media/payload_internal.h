@@ -44,11 +44,11 @@ struct duet_packetizer {
     uint16_t picture_id;   /* VP8, VP9: of this frame, 15 bits */
     uint16_t next_picture; /* VP8, VP9: of the next one */
     uint8_t tl0_index;     /* VP8, VP9: of the base layer's last frame */
-    duet_bytes unit;      /* H.264, H.265: the NAL unit at hand; AV1: what is left of the OBU at hand, without header */
-    size_t unit_sent;     /* how much of the unit has left in fragments */
-    duet_bytes next_unit; /* AV1: the OBU behind it */
-    uint8_t header[2];    /* AV1: the header of the OBU at hand, as it is on the wire */
+    duet_bytes unit;       /* H.264, H.265: the NAL unit at hand; AV1: the payload of the OBU at hand */
+    size_t unit_sent;      /* how much of the unit (H.264, H.265: behind its header) has left in fragments */
+    uint8_t header[2];     /* AV1: the header of the OBU at hand, as it is on the wire */
     size_t header_len;
+    size_t wire_left; /* AV1: bytes of the OBUs that have not left, with their headers */
 };
 
 struct duet_depacketizer {

@@ -1,4 +1,5 @@
-/* Uncompressed frame headers: VP8 (RFC 6386 section 9.1). */
+/* Uncompressed frame headers: VP8 (RFC 6386 section 9.1), VP9 (VP9 Bitstream & Decoding Process Specification,
+ * section 6.2). */
 #include "media/vpx_header.h"
 
 /* VP8 is little-endian. */
@@ -26,4 +27,101 @@ int duet_vp8_header_parse(duet_vpx_header *out, duet_reader frame)
     out->width = read_u16_le(&frame) & 0x3FFF;
     out->height = read_u16_le(&frame) & 0x3FFF;
     return DUET_OK;
+}
+
+/* ---- VP9 --------------------------------------------------------------------------------------------------------- */
+
+#define VP9_FRAME_MARKER 2
+#define VP9_SYNC_CODE    0x498342
+#define VP9_CS_RGB       7
+
+typedef struct bit_reader {
+    duet_reader bytes;
+    uint8_t byte;
+    unsigned left; /* bits of `byte` */
+} bit_reader;
+
+static uint32_t read_bits(bit_reader *r, unsigned count)
+{
+    uint32_t v = 0;
+
+    for (; count > 0; count--) {
+        if (r->left == 0) {
+            r->byte = duet_read_u8(&r->bytes);
+            r->left = 8;
+        }
+        v = v << 1 | (r->byte >> --r->left & 1u);
+    }
+    return v;
+}
+
+/* color_config(): its length is all that matters here. */
+static void skip_color_config(bit_reader *r, unsigned profile)
+{
+    if (profile >= 2)
+        (void)read_bits(r, 1); /* ten_or_twelve_bit */
+    bool is_rgb = read_bits(r, 3) == VP9_CS_RGB;
+    if (!is_rgb)
+        (void)read_bits(r, 1); /* color_range */
+    if (profile == 1 || profile == 3)
+        (void)read_bits(r, is_rgb ? 1 : 3); /* subsampling, reserved_zero */
+}
+
+static void read_size(bit_reader *r, duet_vpx_header *out)
+{
+    /* 65536 does not fit, and no decoder takes it */
+    uint32_t width = read_bits(r, 16) + 1, height = read_bits(r, 16) + 1;
+
+    out->width = width > UINT16_MAX ? UINT16_MAX : (uint16_t)width;
+    out->height = height > UINT16_MAX ? UINT16_MAX : (uint16_t)height;
+}
+
+static void read_sync_code(bit_reader *r)
+{
+    if (read_bits(r, 24) != VP9_SYNC_CODE)
+        r->bytes.failed = true;
+}
+
+/* An intra-only frame; `error_resilient` leaves out reset_frame_context. */
+static void read_inter_header(bit_reader *r, unsigned profile, bool error_resilient, duet_vpx_header *out)
+{
+    bool intra_only = out->is_shown ? false : read_bits(r, 1);
+
+    if (!error_resilient)
+        (void)read_bits(r, 2);
+    if (!intra_only)
+        return;
+    read_sync_code(r);
+    if (profile > 0)
+        skip_color_config(r, profile);
+    (void)read_bits(r, 8); /* refresh_frame_flags */
+    read_size(r, out);
+}
+
+int duet_vp9_header_parse(duet_vpx_header *out, duet_reader frame)
+{
+    bit_reader r = {.bytes = frame};
+
+    *out = (duet_vpx_header){0};
+    if (read_bits(&r, 2) != VP9_FRAME_MARKER)
+        return DUET_ERR_MALFORMED;
+    unsigned profile = read_bits(&r, 1);
+    profile |= read_bits(&r, 1) << 1;
+    if (profile == 3)
+        (void)read_bits(&r, 1);
+    if (read_bits(&r, 1)) { /* show_existing_frame */
+        out->is_shown = true;
+        return r.bytes.failed ? DUET_ERR_MALFORMED : DUET_OK;
+    }
+    out->is_keyframe = read_bits(&r, 1) == 0;
+    out->is_shown = read_bits(&r, 1);
+    bool error_resilient = read_bits(&r, 1);
+    if (out->is_keyframe) {
+        read_sync_code(&r);
+        skip_color_config(&r, profile);
+        read_size(&r, out);
+    } else {
+        read_inter_header(&r, profile, error_resilient, out);
+    }
+    return r.bytes.failed ? DUET_ERR_MALFORMED : DUET_OK;
 }

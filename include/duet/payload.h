@@ -30,15 +30,15 @@ DUET_API bool duet_payload_format_is_video(duet_payload_format format);
 
 /** What a receiver must know of a packet before it has the frame. */
 typedef struct duet_payload_info {
-    bool
-        starts_frame; /**< first packet of a frame (H.264, H.265: the first fragment or a whole NAL unit; a frame begins
-                          *   where the timestamp changes) */
-    bool ends_frame;  /**< known from the payload itself (VP9 E bit of the last spatial layer is the marker's business);
-                          *   otherwise the marker bit tells */
-    bool is_keyframe; /**< VP8, VP9: the frame is intra; H.264, H.265: holds IDR, SPS or PPS/VPS; AV1: N bit */
-    bool is_discardable; /**< nothing later needs it (VP8 N bit, H.264 nal_ref_idc 0 …) */
-    int32_t picture_id;  /**< VP8 and VP9, -1 when absent; 7 or 15 bits, see picture_id_bits */
-    uint8_t picture_id_bits;
+    /** First packet of a frame. H.264, H.265, AV1: it does not go on with what was cut before, and a frame begins where the
+     *  timestamp changes. VP9: the first of a layer frame that needs none below it. */
+    bool starts_frame;
+    bool ends_frame; /**< audio; for video the marker bit tells */
+    /** VP8, VP9: the frame is intra. H.264: holds IDR or SPS. H.265: holds IRAP, VPS or SPS. AV1: N bit. */
+    bool is_keyframe;
+    bool is_discardable;       /**< nothing later needs it (VP8 N bit, H.264 nal_ref_idc 0) */
+    int32_t picture_id;        /**< VP8 and VP9, -1 when absent; 7 or 15 bits, see picture_id_bits */
+    uint8_t picture_id_bits;   /**< 0 when absent */
     int16_t tl0_picture_index; /**< VP8 TL0PICIDX, VP9 TL0PICIDX; -1 when absent */
     int8_t temporal_id;        /**< -1 when absent */
     int8_t spatial_id;         /**< -1 when absent */
@@ -60,7 +60,7 @@ typedef struct duet_packetizer_config {
     size_t size;
     const duet_env *env;
     duet_payload_format format;
-    size_t payload_max;        /**< bytes of a payload; 0: 1100 */
+    size_t payload_max;        /**< bytes of a payload, 32 to 65535; 0: 1100 */
     uint16_t first_picture_id; /**< VP8, VP9: random, RFC 7741 section 4.2 */
     bool h264_mode_0; /**< H.264: packetization-mode 0 (no STAP-A, no FU-A: larger NAL units are DUET_ERR_TOO_LARGE) */
 } duet_packetizer_config;
@@ -79,14 +79,15 @@ DUET_API int duet_packetizer_create(duet_packetizer **out, const duet_packetizer
 DUET_API void duet_packetizer_destroy(duet_packetizer *packetizer);
 /** For header extensions that come and go: from the next frame on. */
 DUET_API void duet_packetizer_set_payload_max(duet_packetizer *packetizer, size_t payload_max);
-/** Begins a frame. Its bytes are borrowed until the last payload was taken or the next frame begins. Nothing is allocated.
+/** Begins a frame, also when the one before was not taken to its end. Its bytes are borrowed until the last payload was taken
+ *  or the next frame begins. Nothing is allocated.
  *  @param info  NULL: looked up in the frame's own header where the format allows
  *  @return DUET_OK, DUET_ERR_MALFORMED (no start code, OBU past the end), DUET_ERR_INVALID (empty), DUET_ERR_TOO_LARGE */
 DUET_API int duet_packetizer_begin(duet_packetizer *packetizer, const uint8_t *frame, size_t len,
                                    const duet_frame_info *info);
 /** The next payload of the frame. Payloads of a fragmented frame are about equally long.
  *  @param data      room for payload_max bytes @param marker  set on the last one (audio: never; the marker is the
- *                   caller's there) @return 1, 0 when the frame is done */
+ *                   caller's there) @return 1, 0 when the frame is done, DUET_ERR_BUFFER when there is less room */
 DUET_API int duet_packetizer_next(duet_packetizer *packetizer, uint8_t *data, size_t capacity, size_t *len,
                                   bool *marker);
 
@@ -94,7 +95,8 @@ DUET_API int duet_packetizer_next(duet_packetizer *packetizer, uint8_t *data, si
 
 typedef struct duet_depacketizer duet_depacketizer;
 
-/** @param frame_max  bytes of a frame, larger ones are dropped; 0: 4 MiB */
+/** @param frame_max  bytes of a frame, larger ones are refused; 0: 4 MiB. The memory of the largest frame so far is kept, at
+ *                    most about twice this */
 DUET_API int duet_depacketizer_create(duet_depacketizer **out, const duet_env *env, duet_payload_format format,
                                       size_t frame_max);
 DUET_API void duet_depacketizer_destroy(duet_depacketizer *depacketizer);
