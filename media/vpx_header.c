@@ -82,15 +82,28 @@ static void read_sync_code(bit_reader *r)
         r->bytes.failed = true;
 }
 
-/* An intra-only frame; `error_resilient` leaves out reset_frame_context. */
+/* frame_size_with_refs(), behind the three references. */
+static void read_size_with_refs(bit_reader *r, duet_vpx_header *out)
+{
+    (void)read_bits(r, 8); /* refresh_frame_flags */
+    (void)read_bits(r, 3 * 4);
+    for (int i = 0; i < 3; i++)
+        if (read_bits(r, 1)) /* found_ref */
+            return;
+    read_size(r, out);
+}
+
+/* Frames that are no key frames. */
 static void read_inter_header(bit_reader *r, unsigned profile, bool error_resilient, duet_vpx_header *out)
 {
     bool intra_only = out->is_shown ? false : read_bits(r, 1);
 
     if (!error_resilient)
-        (void)read_bits(r, 2);
-    if (!intra_only)
+        (void)read_bits(r, 2); /* reset_frame_context */
+    if (!intra_only) {
+        read_size_with_refs(r, out);
         return;
+    }
     read_sync_code(r);
     if (profile > 0)
         skip_color_config(r, profile);

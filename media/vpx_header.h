@@ -7,13 +7,13 @@
 typedef struct duet_vpx_header {
     bool is_keyframe;
     bool is_shown;
-    uint16_t width, height; /* of key frames; 0 when VP8's bytes end before */
+    uint16_t width, height; /* 0 when it is not told, or VP8's bytes end before */
 } duet_vpx_header;
 
 /* VP8, RFC 6386 section 9.1. @return DUET_OK; DUET_ERR_MALFORMED: empty, or a key frame without its start code */
 int duet_vp8_header_parse(duet_vpx_header *out, duet_reader frame);
-/* VP9, bitstream specification section 6.2. Frames that only show an earlier one are not key frames. Intra-only frames are
- * not either, but tell their size. Of a superframe it is the first frame. @return DUET_OK; DUET_ERR_MALFORMED */
+/* VP9, bitstream specification section 6.2: the first frame of a superframe. Frames that only show an earlier one are not key
+ * frames. Others than key frames tell their size when it is not that of a reference. @return DUET_OK; DUET_ERR_MALFORMED */
 int duet_vp9_header_parse(duet_vpx_header *out, duet_reader frame);
 
 #endif
