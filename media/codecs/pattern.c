@@ -67,10 +67,10 @@ static unsigned bounce(uint64_t position, unsigned max)
     return at < max ? at : 2 * max - at;
 }
 
-/* A box of a sixth of the height, on its way through the lower three quarters. Places are even, for the chroma. */
+/* A box on its way through the lower three quarters. Its side and its places are even, for the chroma. */
 static void draw_box(uint8_t *data, unsigned width, unsigned height, uint32_t counter)
 {
-    unsigned side = height / 6 & ~1u, top = height / 4 + 2;
+    unsigned side = (width < height ? width : height) / 6 & ~1u, top = height / 4 + 2;
     unsigned x = bounce((uint64_t)counter * width / 90, width - side) & ~1u;
     unsigned y = (top + bounce((uint64_t)counter * height / 150, height - side - top)) & ~1u;
     uint8_t *u = data + (size_t)width * height, *v = u + (size_t)width * height / 4;

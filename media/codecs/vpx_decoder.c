@@ -177,6 +177,7 @@ static int take_picture(duet_video_decoder *d, duet_video_frame *out)
     return DUET_OK;
 }
 
+/* The picture that was taken last, or, of VP8, one that it refers to. */
 static bool is_corrupted(duet_video_decoder *d)
 {
     int corrupted = 0;
@@ -194,10 +195,9 @@ int duet_video_decoder_decode(duet_video_decoder *d, const uint8_t *data, size_t
         return err;
     if (len > UINT32_MAX)
         return DUET_ERR_TOO_LARGE;
-    vpx_codec_err_t result = vpx_codec_decode(&d->codec, data, (unsigned)len, NULL, 0);
-    if (result == VPX_CODEC_MEM_ERROR)
-        return DUET_ERR_NOMEM;
-    if (result != VPX_CODEC_OK || is_corrupted(d))
+    /* Every failure is the data's: libvpx says "out of memory" for damaged frames as well. */
+    if (vpx_codec_decode(&d->codec, data, (unsigned)len, NULL, 0) != VPX_CODEC_OK)
         return DUET_ERR_MALFORMED;
-    return take_picture(d, out);
+    err = take_picture(d, out);
+    return err ? err : is_corrupted(d) ? DUET_ERR_MALFORMED : DUET_OK;
 }

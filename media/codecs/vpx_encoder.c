@@ -1,5 +1,6 @@
 /* VP8 and VP9 encoding by libvpx in real time: constant bit rate, no look-ahead, one layer. */
 #include "media/codecs/vpx.h"
+#include <stdlib.h>
 #include <vpx/vp8cx.h>
 #include <vpx/vpx_encoder.h>
 
@@ -7,6 +8,8 @@
 #define FRAMERATE_DEFAULT 30
 #define KEYFRAME_DEFAULT  3000
 #define CLOCK             90000 /* ticks a second, as in RTP */
+#define SPEED_MAX_VP8     16    /* cpu-used, either way */
+#define SPEED_MAX_VP9     9
 #define SIZE_MAX_VPX      16383 /* VP8 has 14 bits, RFC 6386 section 9.1 */
 
 /* The rate control's model of the receiver's buffer, in milliseconds: small, because nobody waits in a call. */
@@ -170,7 +173,8 @@ int duet_video_encoder_create(duet_video_encoder **out, const duet_video_encoder
     *out = NULL;
     if (!interface)
         return DUET_ERR_UNSUPPORTED;
-    if (!size_is_possible(config->width, config->height))
+    int speed_max = format == DUET_PAYLOAD_VP8 ? SPEED_MAX_VP8 : SPEED_MAX_VP9;
+    if (!size_is_possible(config->width, config->height) || abs(config->speed) > speed_max)
         return DUET_ERR_INVALID;
     duet_video_encoder *e = duet_calloc(&env, sizeof(*e));
     if (!e)
