@@ -210,14 +210,17 @@ void duet_depacketizer_begin(duet_depacketizer *d)
     duet_buffer_clear(&d->frame);
     d->err = DUET_OK;
     d->payloads = 0;
-    d->in_fragment = false;
+    d->in_fragment = d->is_complete = false;
     d->unit_start = 0;
+    d->layers = 0;
 }
 
 int duet_depacketizer_add(duet_depacketizer *d, const uint8_t *payload, size_t len)
 {
     if (d->err)
         return d->err;
+    if (d->is_complete)
+        return DUET_ERR_STATE;
     d->err = len ? d->ops->add(d, duet_reader_init(payload, len)) : DUET_ERR_MALFORMED;
     d->payloads++;
     return d->err;
@@ -231,6 +234,11 @@ int duet_depacketizer_end(duet_depacketizer *d, const uint8_t **frame, size_t *l
         return d->err;
     if (d->in_fragment || d->frame.len == 0)
         return DUET_ERR_MALFORMED;
+    if (!d->is_complete && d->ops->end)
+        d->err = d->ops->end(d);
+    if (d->err)
+        return d->err;
+    d->is_complete = true;
     *frame = d->frame.data;
     *len = d->frame.len;
     return DUET_OK;

@@ -17,6 +17,8 @@ typedef struct duet_payload_ops {
     bool (*is_done)(const duet_packetizer *p);
     /* Appends one payload, which is not empty, to the frame. */
     int (*add)(duet_depacketizer *d, duet_reader payload);
+    /* What is to be done when all payloads are there; may be NULL. */
+    int (*end)(duet_depacketizer *d);
 } duet_payload_ops;
 
 extern const duet_payload_ops duet_payload_opus;
@@ -51,6 +53,9 @@ struct duet_packetizer {
     size_t wire_left; /* AV1: bytes of the OBUs that have not left, with their headers */
 };
 
+/* VP9: spatial layers of a picture, and frames of a superframe. */
+#define DUET_PAYLOAD_LAYERS_MAX 8
+
 struct duet_depacketizer {
     duet_env env;
     const duet_payload_ops *ops;
@@ -59,7 +64,10 @@ struct duet_depacketizer {
     int err;           /* why the frame is spoilt; DUET_OK otherwise */
     size_t payloads;   /* of this frame */
     bool in_fragment;  /* the last payload ended inside of a unit */
-    size_t unit_start; /* H.264, H.265, AV1: where the unit at hand begins in the frame */
+    bool is_complete;  /* `end` has been called */
+    size_t unit_start; /* where the unit at hand begins in the frame: NAL unit, OBU, frame of a VP9 layer */
+    size_t layer_len[DUET_PAYLOAD_LAYERS_MAX]; /* VP9: of the layers' frames that are complete */
+    unsigned layers;
 };
 
 /* How much of `left` bytes the next payload takes when they are spread evenly over payloads of at most `room`, of which the

@@ -178,19 +178,54 @@ static void next(duet_packetizer *p, duet_writer *w)
     duet_payload_take(p, w, share);
 }
 
-/* The frames of all layers of a picture follow one another, which is what decoders take. */
+static int begin_layer(duet_depacketizer *d)
+{
+    if (d->layers == DUET_PAYLOAD_LAYERS_MAX)
+        return DUET_ERR_MALFORMED;
+    d->unit_start = d->frame.len;
+    return DUET_OK;
+}
+
 static int add(duet_depacketizer *d, duet_reader payload)
 {
     duet_payload_info info = {0};
     vp9_flags frame;
     int err = read_descriptor(&payload, &info, &frame);
 
+    if (!err && frame.begins == d->in_fragment)
+        err = DUET_ERR_MALFORMED;
+    if (!err && frame.begins)
+        err = begin_layer(d);
+    if (!err)
+        err = duet_payload_append(d, duet_read_bytes(&payload, duet_reader_left(&payload)));
     if (err)
         return err;
-    if (frame.begins == d->in_fragment)
-        return DUET_ERR_MALFORMED;
     d->in_fragment = !frame.ends;
-    return duet_payload_append(d, duet_read_bytes(&payload, duet_reader_left(&payload)));
+    if (frame.ends)
+        d->layer_len[d->layers++] = d->frame.len - d->unit_start;
+    return DUET_OK;
+}
+
+/* | 110 | bytes of a size - 1 (2) | frames - 1 (3) |, the sizes, little-endian, the first byte again.
+ * VP9 bitstream specification, annex B.2 */
+#define INDEX_MARK 0xC0
+#define SIZE_BYTES 4
+
+/* Frames of several layers are a superframe: without its index decoders could not tell where one ends. */
+static int end(duet_depacketizer *d)
+{
+    uint8_t index[2 + SIZE_BYTES * DUET_PAYLOAD_LAYERS_MAX];
+    duet_writer w = duet_writer_init(index, sizeof(index));
+
+    if (d->layers < 2)
+        return DUET_OK;
+    uint8_t mark = (uint8_t)(INDEX_MARK | (SIZE_BYTES - 1) << 3 | (d->layers - 1));
+    duet_write_u8(&w, mark);
+    for (unsigned i = 0; i < d->layers; i++)
+        for (unsigned byte = 0; byte < SIZE_BYTES; byte++)
+            duet_write_u8(&w, (uint8_t)(d->layer_len[i] >> (8 * byte)));
+    duet_write_u8(&w, mark);
+    return duet_payload_append(d, (duet_bytes){index, w.len});
 }
 
 const duet_payload_ops duet_payload_vp9 = {
@@ -200,4 +235,5 @@ const duet_payload_ops duet_payload_vp9 = {
     .next = next,
     .is_done = duet_payload_frame_taken,
     .add = add,
+    .end = end,
 };

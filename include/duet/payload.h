@@ -104,9 +104,10 @@ DUET_API void duet_depacketizer_destroy(duet_depacketizer *depacketizer);
 DUET_API void duet_depacketizer_begin(duet_depacketizer *depacketizer);
 /** The next payload of the frame in the order of the sequence numbers, none missing.
  *  @return DUET_OK; DUET_ERR_MALFORMED (the frame is spoilt until begin); DUET_ERR_UNSUPPORTED; DUET_ERR_TOO_LARGE;
- *          DUET_ERR_NOMEM */
+ *          DUET_ERR_NOMEM; DUET_ERR_STATE (the frame has been taken) */
 DUET_API int duet_depacketizer_add(duet_depacketizer *depacketizer, const uint8_t *payload, size_t len);
-/** The frame; it lives until the next begin. @return DUET_OK; DUET_ERR_MALFORMED (spoilt, or cut off inside a fragment) */
+/** The frame; it lives until the next begin. The spatial layers of a VP9 picture become one superframe.
+ *  @return DUET_OK; DUET_ERR_MALFORMED (cut off inside a fragment, or empty), or why it was spoilt */
 DUET_API int duet_depacketizer_end(duet_depacketizer *depacketizer, const uint8_t **frame, size_t *len);
 
 /* ---- small audio formats ----------------------------------------------------------------------------------------- */

@@ -105,10 +105,25 @@ static void frames_of_two_layers_become_one_picture(void **state)
     assert_int_equal(trip_end(t, &frame, &len), DUET_ERR_MALFORMED); /* no E bit yet */
     assert_int_equal(duet_depacketizer_add(t->depacketizer, low_2, 4), DUET_OK);
     assert_int_equal(duet_depacketizer_add(t->depacketizer, high, 4), DUET_OK);
-    trip_expect(t, 1, 2, 3);
+    trip_expect(t, 1, 2, 3, 0xD9, 2, 0, 0, 0, 1, 0, 0, 0, 0xD9); /* with the index of a superframe */
+    trip_expect(t, 1, 2, 3, 0xD9, 2, 0, 0, 0, 1, 0, 0, 0, 0xD9); /* once */
+    assert_int_equal(duet_depacketizer_add(t->depacketizer, high, 4), DUET_ERR_STATE);
     assert_int_equal(trip_receive(t, low_2, 4), DUET_ERR_MALFORMED); /* no B bit */
     assert_int_equal(trip_receive(t, low_1, 4), DUET_OK);
     assert_int_equal(duet_depacketizer_add(t->depacketizer, high, 4), DUET_ERR_MALFORMED); /* B inside of a frame */
+    trip_free(t);
+}
+
+static void a_ninth_layer_is_malformed(void **state)
+{
+    (void)state;
+    trip *t = trip_new(DUET_PAYLOAD_VP9, 100);
+    const uint8_t layer[] = {0x2C, 0x03, 0x01, 3};
+
+    assert_int_equal(trip_receive(t, layer, 4), DUET_OK);
+    for (int i = 0; i < 7; i++)
+        assert_int_equal(duet_depacketizer_add(t->depacketizer, layer, 4), DUET_OK);
+    assert_int_equal(duet_depacketizer_add(t->depacketizer, layer, 4), DUET_ERR_MALFORMED);
     trip_free(t);
 }
 
@@ -164,6 +179,7 @@ int main(void)
         cmocka_unit_test(a_fourth_reference_is_malformed),
         cmocka_unit_test(a_structure_that_claims_more_than_there_is_is_malformed),
         cmocka_unit_test(frames_of_two_layers_become_one_picture),
+        cmocka_unit_test(a_ninth_layer_is_malformed),
         cmocka_unit_test(temporal_layers_are_written),
         cmocka_unit_test(any_frame_at_any_size_comes_out_as_it_went_in),
         cmocka_unit_test(garbage_stays_within_its_bounds),
