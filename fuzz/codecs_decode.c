@@ -1,5 +1,5 @@
-/* Decoders of every codec with packets of anybody. Input: codec, then packets with a length of two bytes each. What is decoded
- * must lie within what was allowed. */
+/* Decoders of every codec with packets of anybody. Input: codec, then packets with a length of two bytes each. What is
+ * decoded must lie within what was allowed. */
 #include "base/bytes.h"
 #include "duet/codecs.h"
 #include "fuzz.h"

@@ -244,6 +244,17 @@ int duet_depacketizer_end(duet_depacketizer *d, const uint8_t **frame, size_t *l
     return DUET_OK;
 }
 
+void duet_payload_read_picture_id(duet_reader *r, duet_payload_info *out)
+{
+    if (duet_peek_u8(r, 0) & 0x80) {
+        out->picture_id = duet_read_u16(r) & 0x7FFF;
+        out->picture_id_bits = 15;
+    } else {
+        out->picture_id = duet_read_u8(r);
+        out->picture_id_bits = 7;
+    }
+}
+
 int duet_payload_append(duet_depacketizer *d, duet_bytes bytes)
 {
     if (bytes.len > d->frame_max - d->frame.len)

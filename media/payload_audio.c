@@ -1,7 +1,7 @@
 /* Opus (RFC 7587) and G.711 (RFC 3551 section 4.5.14): a payload is a frame, so there is little to do. */
 #include "media/payload_internal.h"
 
-/* Frames of 120 ms at 48 kHz: "the maximum duration of an Opus packet", RFC 6716 section 3.2. */
+/* 120 ms at 48 kHz, the most that a packet may hold: RFC 6716 section 3.2.5, [R5]. */
 #define OPUS_DURATION_MAX 5760
 
 /* Samples of one frame at 48 kHz by the configuration number of the TOC, RFC 6716 section 3.1, table 2. */
@@ -65,7 +65,7 @@ static void next_audio(duet_packetizer *p, duet_writer *w)
     duet_payload_take(p, w, duet_reader_left(&p->frame));
 }
 
-/* "An RTP payload MUST contain exactly one Opus packet", RFC 7587 section 4.2; of G.711 a timestamp has one as well. */
+/* A payload is one Opus packet, RFC 7587 section 4.2, and audio has a timestamp for each payload. */
 static int add_audio(duet_depacketizer *d, duet_reader payload)
 {
     if (d->payloads > 0)

@@ -1,6 +1,6 @@
-/* AV1: "RTP Payload Format For AV1" of the Alliance for Open Media, version 1.0. Sections are those of that text, or of the
- * AV1 bitstream specification where it says so. A payload holds up to three OBU elements, so the last one needs no length.
- * OBUs carry no sizes on the wire; they get them back on arrival. */
+/* AV1: "RTP Payload Format For AV1" of the Alliance for Open Media, version 1.0. Sections are those of that text, or of
+ * the AV1 bitstream specification where it says so. A payload holds up to three OBU elements, so the last one needs no
+ * length. OBUs carry no sizes on the wire; they get them back on arrival. */
 #include "media/payload_internal.h"
 #include <string.h>
 
@@ -24,7 +24,7 @@ enum {
     OBU_PADDING = 15,
 };
 
-#define LEB128_MAX 8 /* bytes, bitstream specification section 4.10.5 */
+#define LEB128_MAX 8 /* bytes */
 
 typedef struct obu {
     uint8_t header[2]; /* without OBU_HAS_SIZE */
@@ -32,7 +32,7 @@ typedef struct obu {
     duet_bytes payload;
 } obu;
 
-/* "The value returned from the leb128 parsing process is less than or equal to (1 << 32) - 1": section 4.10.5. */
+/* Up to eight bytes, and a value below 2^32: bitstream specification section 4.10.5. */
 static size_t read_leb128(duet_reader *r)
 {
     uint64_t v = 0;
@@ -84,7 +84,7 @@ static unsigned type_of(const obu *o)
     return o->header[0] >> 3 & 0x0Fu;
 }
 
-/* "The temporal delimiter OBU … SHOULD be removed when transmitting", tile lists and padding mean nothing here. Section 5. */
+/* Temporal delimiters and tile lists do not travel (section 5), and padding is for nobody. */
 static bool is_left_out(const obu *o)
 {
     return type_of(o) == OBU_TEMPORAL_DELIMITER || type_of(o) == OBU_TILE_LIST || type_of(o) == OBU_PADDING;
@@ -141,7 +141,7 @@ static int inspect(duet_reader payload, duet_payload_info *out)
     out->starts_frame = !continues;
     out->is_keyframe = e.flags & AV1_N;
     out->descriptor_len = 1;
-    if (continues && out->is_keyframe) /* "If N is set to 1, Z MUST be set to 0" */
+    if (continues && out->is_keyframe) /* section 4.4: what begins does not go on */
         return DUET_ERR_MALFORMED;
     do {
         err = next_element(&e, &element);

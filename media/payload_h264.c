@@ -30,7 +30,7 @@ static bool is_unit(uint8_t type)
     return type >= SLICE && type <= LAST_UNIT;
 }
 
-/* "The value of NRI MUST be the maximum", F is 1 when any is: RFC 6184 section 5.7. */
+/* NRI is the highest of all units, F is 1 when any is: RFC 6184 section 5.7. */
 static void combine(uint8_t header[2], const uint8_t unit[2])
 {
     uint8_t nri = (unit[0] & NRI) > (header[0] & NRI) ? unit[0] & NRI : header[0] & NRI;

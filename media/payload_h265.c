@@ -47,7 +47,8 @@ static void combine(uint8_t header[2], const uint8_t unit[2])
     header[1] = (uint8_t)(layer << 3 | tid);
 }
 
-/* Even types below 16 are pictures that their own temporal layer does not refer to, but higher ones may: all are needed. */
+/* Even types below 16 are pictures that their own temporal layer does not refer to, but higher ones may: all are
+ * needed. */
 static unsigned meaning(uint8_t header, uint8_t type)
 {
     (void)header;
@@ -70,7 +71,8 @@ static const duet_nal_syntax h265 = {
 
 static int inspect(duet_reader payload, duet_payload_info *out)
 {
-    /* The second byte stands where it does in units, fragments and aggregations alike; TID is one more than the layer. */
+    /* The second byte stands where it does in units, fragments and aggregations alike; TID is one more than the
+     * layer. */
     out->temporal_id = (int8_t)((duet_peek_u8(&payload, 1) & TID) - 1);
     return duet_nal_inspect(&h265, payload, out);
 }

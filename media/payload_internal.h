@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "duet/payload.h"
+#include "media/vpx_header.h"
 
 typedef struct duet_payload_ops {
     bool is_video;
@@ -53,9 +54,6 @@ struct duet_packetizer {
     size_t wire_left; /* AV1: bytes of the OBUs that have not left, with their headers */
 };
 
-/* VP9: spatial layers of a picture, and frames of a superframe. */
-#define DUET_PAYLOAD_LAYERS_MAX 8
-
 struct duet_depacketizer {
     duet_env env;
     const duet_payload_ops *ops;
@@ -66,12 +64,12 @@ struct duet_depacketizer {
     bool in_fragment;  /* the last payload ended inside of a unit */
     bool is_complete;  /* `end` has been called */
     size_t unit_start; /* where the unit at hand begins in the frame: NAL unit, OBU, frame of a VP9 layer */
-    size_t layer_len[DUET_PAYLOAD_LAYERS_MAX]; /* VP9: of the layers' frames that are complete */
+    size_t layer_len[DUET_VP9_FRAMES_MAX]; /* VP9: of the layers' frames that are complete */
     unsigned layers;
 };
 
-/* How much of `left` bytes the next payload takes when they are spread evenly over payloads of at most `room`, of which the
- * first has a header longer by `extra`. At least 1. */
+/* How much of `left` bytes the next payload takes when they are spread evenly over payloads of at most `room`, of which
+ * the first has a header longer by `extra`. At least 1. */
 size_t duet_payload_share(size_t left, size_t extra, size_t room);
 /* Moves the next `len` bytes of the frame into the payload. */
 void duet_payload_take(duet_packetizer *p, duet_writer *w, size_t len);
@@ -79,6 +77,8 @@ void duet_payload_take(duet_packetizer *p, duet_writer *w, size_t len);
 bool duet_payload_frame_taken(const duet_packetizer *p);
 /* The picture id of this frame and TL0PICIDX, which VP8 and VP9 count alike. */
 void duet_payload_count_picture(duet_packetizer *p);
+/* | M | picture id (7, with M 15) |, of VP8 and VP9. */
+void duet_payload_read_picture_id(duet_reader *r, duet_payload_info *out);
 /* Appends to the frame. DUET_ERR_TOO_LARGE, DUET_ERR_NOMEM */
 int duet_payload_append(duet_depacketizer *d, duet_bytes bytes);
 

@@ -1,5 +1,5 @@
-/* Payloads made of NAL units, for H.264 (RFC 6184) and H.265 (RFC 7798): small neighbours share a payload (STAP-A, AP), a
- * large unit is cut into fragments (FU-A, FU), all others travel alone. Interleaved modes and DONs are not used. */
+/* Payloads made of NAL units, for H.264 (RFC 6184) and H.265 (RFC 7798): small neighbours share a payload (STAP-A, AP),
+ * a large unit is cut into fragments (FU-A, FU), all others travel alone. Interleaved modes and DONs are not used. */
 #include "media/payload_nal.h"
 #include "media/annexb.h"
 

@@ -1,5 +1,5 @@
-/* What the payload formats of H.264 and H.265 have in common: NAL units alone, aggregated, or fragmented. They differ in
- * their NAL unit headers only. */
+/* What the payload formats of H.264 and H.265 have in common: NAL units alone, aggregated, or fragmented. They differ
+ * in their NAL unit headers only. */
 #ifndef DUET_MEDIA_PAYLOAD_NAL_H
 #define DUET_MEDIA_PAYLOAD_NAL_H
 

@@ -19,23 +19,12 @@
 #define VP8_M   0x8000
 #define VP8_Y   0x20
 
-static void read_picture_id(duet_reader *r, duet_payload_info *out)
-{
-    if (duet_peek_u8(r, 0) & 0x80) {
-        out->picture_id = duet_read_u16(r) & 0x7FFF;
-        out->picture_id_bits = 15;
-    } else {
-        out->picture_id = duet_read_u8(r);
-        out->picture_id_bits = 7;
-    }
-}
-
 static void read_extension(duet_reader *r, duet_payload_info *out)
 {
     uint8_t flags = duet_read_u8(r);
 
     if (flags & VP8_I)
-        read_picture_id(r, out);
+        duet_payload_read_picture_id(r, out);
     if (flags & VP8_L)
         out->tl0_picture_index = duet_read_u8(r);
     if (!(flags & (VP8_T | VP8_K)))

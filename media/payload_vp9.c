@@ -1,4 +1,5 @@
-/* VP9: RFC 9628. All of the descriptor is read; what is sent is one spatial layer in non-flexible mode, as browsers do. */
+/* VP9: RFC 9628. All of the descriptor is read; what is sent is one spatial layer in non-flexible mode, as browsers
+ * do. */
 #include "media/payload_internal.h"
 #include "media/vpx_header.h"
 
@@ -50,17 +51,6 @@ static void read_scalability_structure(duet_reader *r, duet_payload_info *out)
         duet_read_skip(r, duet_read_u8(r) >> 2 & 3u);
 }
 
-static void read_picture_id(duet_reader *r, duet_payload_info *out)
-{
-    if (duet_peek_u8(r, 0) & 0x80) {
-        out->picture_id = duet_read_u16(r) & 0x7FFF;
-        out->picture_id_bits = 15;
-    } else {
-        out->picture_id = duet_read_u8(r);
-        out->picture_id_bits = 7;
-    }
-}
-
 static void read_layers(duet_reader *r, bool flexible, duet_payload_info *out)
 {
     uint8_t layer = duet_read_u8(r);
@@ -89,7 +79,7 @@ static int read_descriptor(duet_reader *r, duet_payload_info *out, vp9_flags *fr
 
     *frame = (vp9_flags){.begins = flags & VP9_B, .ends = flags & VP9_E};
     if (flags & VP9_I)
-        read_picture_id(r, out);
+        duet_payload_read_picture_id(r, out);
     if (flags & VP9_L)
         read_layers(r, flags & VP9_F, out);
     if ((flags & VP9_P) && (flags & VP9_F))
@@ -180,7 +170,7 @@ static void next(duet_packetizer *p, duet_writer *w)
 
 static int begin_layer(duet_depacketizer *d)
 {
-    if (d->layers == DUET_PAYLOAD_LAYERS_MAX)
+    if (d->layers == DUET_VP9_FRAMES_MAX)
         return DUET_ERR_MALFORMED;
     d->unit_start = d->frame.len;
     return DUET_OK;
@@ -206,26 +196,14 @@ static int add(duet_depacketizer *d, duet_reader payload)
     return DUET_OK;
 }
 
-/* | 110 | bytes of a size - 1 (2) | frames - 1 (3) |, the sizes, little-endian, the first byte again.
- * VP9 bitstream specification, annex B.2 */
-#define INDEX_MARK 0xC0
-#define SIZE_BYTES 4
-
 /* Frames of several layers are a superframe: without its index decoders could not tell where one ends. */
 static int end(duet_depacketizer *d)
 {
-    uint8_t index[2 + SIZE_BYTES * DUET_PAYLOAD_LAYERS_MAX];
-    duet_writer w = duet_writer_init(index, sizeof(index));
+    uint8_t index[DUET_VP9_INDEX_MAX];
 
     if (d->layers < 2)
         return DUET_OK;
-    uint8_t mark = (uint8_t)(INDEX_MARK | (SIZE_BYTES - 1) << 3 | (d->layers - 1));
-    duet_write_u8(&w, mark);
-    for (unsigned i = 0; i < d->layers; i++)
-        for (unsigned byte = 0; byte < SIZE_BYTES; byte++)
-            duet_write_u8(&w, (uint8_t)(d->layer_len[i] >> (8 * byte)));
-    duet_write_u8(&w, mark);
-    return duet_payload_append(d, (duet_bytes){index, w.len});
+    return duet_payload_append(d, (duet_bytes){index, duet_vp9_index_write(index, d->layer_len, d->layers)});
 }
 
 const duet_payload_ops duet_payload_vp9 = {

@@ -1,5 +1,5 @@
 /* Uncompressed frame headers: VP8 (RFC 6386 section 9.1), VP9 (VP9 Bitstream & Decoding Process Specification,
- * section 6.2). */
+ * section 6.2); and the index of VP9 superframes. */
 #include "media/vpx_header.h"
 
 /* VP8 is little-endian. */
@@ -137,4 +137,40 @@ int duet_vp9_header_parse(duet_vpx_header *out, duet_reader frame)
         read_inter_header(&r, profile, error_resilient, out);
     }
     return r.bytes.failed ? DUET_ERR_MALFORMED : DUET_OK;
+}
+
+/* | 110 | bytes of a length - 1 (2) | frames - 1 (3) |, the lengths, little-endian, the first byte again. Annex B.2 */
+#define INDEX_MARK      0xC0
+#define INDEX_MARK_MASK 0xE0
+#define LENGTH_BYTES    4
+
+unsigned duet_vp9_index_parse(duet_reader frame, size_t lens[DUET_VP9_FRAMES_MAX], size_t *index_len)
+{
+    size_t left = duet_reader_left(&frame);
+    uint8_t mark = left ? duet_peek_u8(&frame, left - 1) : 0;
+    unsigned count = (mark & 7u) + 1, bytes = (mark >> 3 & 3u) + 1;
+
+    *index_len = 2 + (size_t)count * bytes;
+    if ((mark & INDEX_MARK_MASK) != INDEX_MARK || left < *index_len || duet_peek_u8(&frame, left - *index_len) != mark)
+        return 0;
+    duet_read_skip(&frame, left - *index_len + 1);
+    for (unsigned i = 0; i < count; i++) {
+        lens[i] = 0;
+        for (unsigned byte = 0; byte < bytes; byte++)
+            lens[i] |= (size_t)duet_read_u8(&frame) << (8 * byte);
+    }
+    return count;
+}
+
+size_t duet_vp9_index_write(uint8_t index[DUET_VP9_INDEX_MAX], const size_t *lens, unsigned count)
+{
+    duet_writer w = duet_writer_init(index, DUET_VP9_INDEX_MAX);
+    uint8_t mark = (uint8_t)(INDEX_MARK | (LENGTH_BYTES - 1) << 3 | (count - 1));
+
+    duet_write_u8(&w, mark);
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned byte = 0; byte < LENGTH_BYTES; byte++)
+            duet_write_u8(&w, (uint8_t)(lens[i] >> (8 * byte)));
+    duet_write_u8(&w, mark);
+    return w.len;
 }

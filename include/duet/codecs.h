@@ -1,5 +1,5 @@
-/* Encoders and decoders behind one interface, each a real library: Opus, libvpx (VP8, VP9), G.711. They are a library of
- * their own (duet::codecs), so a program that sends no media, or only passes encoded media on, links none of them. */
+/* Encoders and decoders behind one interface, each a real library: Opus, libvpx (VP8, VP9), G.711. They are a library
+ * of their own (duet::codecs), so a program that sends no media, or only passes encoded media on, links none. */
 #ifndef DUET_CODECS_H
 #define DUET_CODECS_H
 
@@ -55,7 +55,8 @@ DUET_API void duet_audio_encoder_config_init(duet_audio_encoder_config *config);
 DUET_API int duet_audio_encoder_create(duet_audio_encoder **out, const duet_audio_encoder_config *config);
 DUET_API void duet_audio_encoder_destroy(duet_audio_encoder *encoder);
 /** Encodes 2.5 to 60 ms (Opus: 2.5, 5, 10, 20, 40 or 60 ms; G.711: any length).
- *  @param capacity  less than what a packet takes makes Opus use fewer bits @param len  0: DTX, nothing needs to be sent
+ *  @param capacity  less than what a packet takes makes Opus use fewer bits
+ *  @param len  0: DTX, nothing needs to be sent
  *  @return DUET_OK, DUET_ERR_INVALID (length, rate or channels), DUET_ERR_BUFFER */
 DUET_API int duet_audio_encoder_encode(duet_audio_encoder *encoder, const duet_audio_frame *frame, uint8_t *data,
                                        size_t capacity, size_t *len);
@@ -79,8 +80,8 @@ DUET_API void duet_audio_decoder_destroy(duet_audio_decoder *decoder);
  *  @return DUET_OK, DUET_ERR_MALFORMED, DUET_ERR_BUFFER */
 DUET_API int duet_audio_decoder_decode(duet_audio_decoder *decoder, const uint8_t *data, size_t len, int16_t *samples,
                                        size_t capacity, size_t *count);
-/** The packet before this one was lost: decodes its in-band FEC for `count` samples (Opus), a multiple of 2.5 ms: as many as
- *  were lost. DUET_ERR_NOT_FOUND when there is none in it: conceal then. DUET_ERR_MALFORMED, DUET_ERR_INVALID */
+/** The packet before this one was lost: decodes its in-band FEC for `count` samples (Opus), a multiple of 2.5 ms: as
+ *  many as were lost. DUET_ERR_NOT_FOUND when there is none in it: conceal then. DUET_ERR_MALFORMED, _INVALID */
 DUET_API int duet_audio_decoder_decode_fec(duet_audio_decoder *decoder, const uint8_t *data, size_t len,
                                            int16_t *samples, size_t count);
 /** Conceals `count` lost samples: Opus PLC; G.711 repeats the last period and fades within 60 ms.
@@ -106,14 +107,16 @@ typedef struct duet_video_encoder_config {
 } duet_video_encoder_config;
 
 DUET_API void duet_video_encoder_config_init(duet_video_encoder_config *config);
-/** @return DUET_OK, DUET_ERR_UNSUPPORTED (no such codec), DUET_ERR_INVALID (size 0 or above 16383, speed), DUET_ERR_NOMEM */
+/** @return DUET_OK, DUET_ERR_UNSUPPORTED (no such codec), DUET_ERR_INVALID (size 0 or above 16383, speed),
+ *  DUET_ERR_NOMEM */
 DUET_API int duet_video_encoder_create(duet_video_encoder **out, const duet_video_encoder_config *config);
 DUET_API void duet_video_encoder_destroy(duet_video_encoder *encoder);
 /** Encodes one frame in real-time mode. A frame of another size than before makes the encoder follow, with a key frame.
  *  @param time        capture time, for rate control; grows
  *  @param keyframe    force one
  *  @param out         lives until the next call; len 0 when the encoder dropped the frame
- *  @return DUET_OK, or what libvpx refused: DUET_ERR_INVALID, DUET_ERR_NOMEM, … The next frame may be tried all the same */
+ *  @return DUET_OK, or what libvpx refused: DUET_ERR_INVALID, DUET_ERR_NOMEM, … The next frame may be tried all the
+ *  same */
 DUET_API int duet_video_encoder_encode(duet_video_encoder *encoder, const duet_video_frame *frame, duet_time time,
                                        bool keyframe, duet_encoded_frame *out);
 /** From the next frame on, without a key frame. */
@@ -131,17 +134,19 @@ DUET_API void duet_video_decoder_config_init(duet_video_decoder_config *config);
 DUET_API int duet_video_decoder_create(duet_video_decoder **out, const duet_video_decoder_config *config);
 DUET_API void duet_video_decoder_destroy(duet_video_decoder *decoder);
 /** @param out  lives until the next call; of a VP9 superframe the last picture
- *  @return DUET_OK; DUET_ERR_MALFORMED (damaged, or what it refers to is: ask for a key frame); DUET_ERR_AGAIN (it is not
- *          shown); DUET_ERR_TOO_LARGE; DUET_ERR_UNSUPPORTED (not 8 bits and 4:2:0); DUET_ERR_NOMEM */
+ *  @return DUET_OK; DUET_ERR_MALFORMED (damaged, or what it refers to is: ask for a key frame); DUET_ERR_AGAIN (it is
+ *  not shown); DUET_ERR_TOO_LARGE; DUET_ERR_UNSUPPORTED (not 8 bits and 4:2:0); DUET_ERR_NOMEM */
 DUET_API int duet_video_decoder_decode(duet_video_decoder *decoder, const uint8_t *data, size_t len,
                                        duet_video_frame *out);
 
-/** The codecs of this build, best first, as offers list them: audio then video. @return how many; at most `max` stored */
+/** The codecs of this build, best first, as offers list them: audio then video.
+ *  @return how many; at most `max` stored */
 DUET_API size_t duet_codecs_list(duet_codec *out, size_t max);
 
 /* ---- synthetic media --------------------------------------------------------------------------------------------- */
 
-/** Fills `count` samples per channel with a sine, the same in all channels. @param frequency  Hz @param amplitude  0 to 1
+/** Fills `count` samples per channel with a sine, the same in all channels.
+ *  @param frequency  Hz @param amplitude  0 to 1
  *  @param position  index of the first sample, so that frames join */
 DUET_API void duet_tone_fill(int16_t *samples, size_t count, uint8_t channels, uint32_t sample_rate, double frequency,
                              double amplitude, uint64_t position);
@@ -149,9 +154,10 @@ DUET_API void duet_tone_fill(int16_t *samples, size_t count, uint8_t channels, u
 #define DUET_PATTERN_COUNTER_BITS 24
 
 /** Draws frame `counter` of a moving pattern. At its top are four rows of 16 black and white blocks, each a 16th of the
- *  width and of the height: eight bits, the most significant one first, each as white and black (1) or black and white (0)
- *  side by side, so that a reader can tell damage. Three rows are the counter, modulo 2^24, the fourth is its CRC-8
- *  (polynomial 0x07, initially 0), as a damaged picture may be a mixture of two. Readable after lossy coding at low rates.
+ *  width and of the height: eight bits, the most significant one first, each as white and black (1) or black and white
+ *  (0) side by side, so that a reader can tell damage. Three rows are the counter, modulo 2^24, the fourth is its CRC-8
+ *  (polynomial 0x07, initially 0), as a damaged picture may be a mixture of two. Readable after lossy coding at low
+ *  rates.
  *  @param data  I420, width * height * 3 / 2 bytes; both even, at least 96 × 64 */
 DUET_API void duet_pattern_fill(uint8_t *data, uint16_t width, uint16_t height, uint32_t counter);
 /** The same layout as a frame view. */

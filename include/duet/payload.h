@@ -1,9 +1,10 @@
 /* RTP payload formats: frames to payloads and back. Opus (RFC 7587), VP8 (RFC 7741), VP9 (RFC 9628), H.264 (RFC 6184),
- * H.265 (RFC 7798), AV1 (the AV1 RTP specification), G.711 (RFC 3551), and beside them telephone events (RFC 4733), comfort
- * noise (RFC 3389) and redundancy (RFC 2198).
+ * H.265 (RFC 7798), AV1 (the AV1 RTP specification), G.711 (RFC 3551), and beside them telephone events (RFC 4733),
+ * comfort noise (RFC 3389) and redundancy (RFC 2198).
  *
- * Frames are what encoders give and files hold: Opus packets, VP8 and VP9 frames, H.264 and H.265 access units in Annex B
- * form (start codes), AV1 temporal units with sized OBUs (low-overhead format, without temporal delimiter on the wire). */
+ * Frames are what encoders give and files hold: Opus packets, VP8 and VP9 frames, H.264 and H.265 access units in Annex
+ * B form (start codes), AV1 temporal units with sized OBUs (low-overhead format, without temporal delimiter on the
+ * wire). */
 #ifndef DUET_PAYLOAD_H
 #define DUET_PAYLOAD_H
 
@@ -30,8 +31,8 @@ DUET_API bool duet_payload_format_is_video(duet_payload_format format);
 
 /** What a receiver must know of a packet before it has the frame. */
 typedef struct duet_payload_info {
-    /** First packet of a frame. H.264, H.265, AV1: it does not go on with what was cut before, and a frame begins where the
-     *  timestamp changes. VP9: the first of a layer frame that needs none below it. */
+    /** First packet of a frame. H.264, H.265, AV1: it does not go on with what was cut before, and a frame begins where
+     *  the timestamp changes. VP9: the first of a layer frame that needs none below it. */
     bool starts_frame;
     bool ends_frame; /**< audio; for video the marker bit tells */
     /** VP8, VP9: the frame is intra. H.264: holds IDR or SPS. H.265: holds IRAP, VPS or SPS. AV1: N bit. */
@@ -48,7 +49,8 @@ typedef struct duet_payload_info {
     size_t descriptor_len;     /**< bytes before the codec's own data */
 } duet_payload_info;
 
-/** Looks at one payload. @return DUET_OK, DUET_ERR_MALFORMED, DUET_ERR_UNSUPPORTED (an interleaved or unknown NAL type) */
+/** Looks at one payload.
+ *  @return DUET_OK, DUET_ERR_MALFORMED, DUET_ERR_UNSUPPORTED (an interleaved or unknown NAL type) */
 DUET_API int duet_payload_inspect(duet_payload_format format, const uint8_t *payload, size_t len,
                                   duet_payload_info *out);
 
@@ -79,10 +81,11 @@ DUET_API int duet_packetizer_create(duet_packetizer **out, const duet_packetizer
 DUET_API void duet_packetizer_destroy(duet_packetizer *packetizer);
 /** For header extensions that come and go: from the next frame on. */
 DUET_API void duet_packetizer_set_payload_max(duet_packetizer *packetizer, size_t payload_max);
-/** Begins a frame, also when the one before was not taken to its end. Its bytes are borrowed until the last payload was taken
- *  or the next frame begins. Nothing is allocated.
+/** Begins a frame, also when the one before was not taken to its end. Its bytes are borrowed until the last payload was
+ *  taken or the next frame begins. Nothing is allocated.
  *  @param info  NULL: looked up in the frame's own header where the format allows
- *  @return DUET_OK, DUET_ERR_MALFORMED (no start code, OBU past the end), DUET_ERR_INVALID (empty), DUET_ERR_TOO_LARGE */
+ *  @return DUET_OK, DUET_ERR_MALFORMED (no start code, OBU past the end), DUET_ERR_INVALID (empty),
+ *  DUET_ERR_TOO_LARGE */
 DUET_API int duet_packetizer_begin(duet_packetizer *packetizer, const uint8_t *frame, size_t len,
                                    const duet_frame_info *info);
 /** The next payload of the frame. Payloads of a fragmented frame are about equally long.
@@ -95,8 +98,8 @@ DUET_API int duet_packetizer_next(duet_packetizer *packetizer, uint8_t *data, si
 
 typedef struct duet_depacketizer duet_depacketizer;
 
-/** @param frame_max  bytes of a frame, larger ones are refused; 0: 4 MiB. The memory of the largest frame so far is kept, at
- *                    most about twice this */
+/** @param frame_max  bytes of a frame, larger ones are refused; 0: 4 MiB. The memory of the largest frame so far is
+ *  kept, at most about twice this */
 DUET_API int duet_depacketizer_create(duet_depacketizer **out, const duet_env *env, duet_payload_format format,
                                       size_t frame_max);
 DUET_API void duet_depacketizer_destroy(duet_depacketizer *depacketizer);
@@ -112,7 +115,8 @@ DUET_API int duet_depacketizer_end(duet_depacketizer *depacketizer, const uint8_
 
 /* ---- small audio formats ----------------------------------------------------------------------------------------- */
 
-/** Duration of an Opus packet in samples of 48 kHz from its TOC (RFC 6716 section 3.1). @return 0 when it is malformed */
+/** Duration of an Opus packet in samples of 48 kHz from its TOC (RFC 6716 section 3.1).
+ *  @return 0 when it is malformed */
 DUET_API uint32_t duet_opus_packet_duration(const uint8_t *packet, size_t len);
 
 /** One telephone event, RFC 4733 section 2.3. */

@@ -9,7 +9,8 @@
 #define MU_BIAS 132 /* of 16 bits: 33 of µ-law's 14 */
 #define MU_MAX  32635
 
-/* |S| exponent (3) | mantissa (4) |, all bits inverted. 14 bits, of which the bias makes the leading one the exponent. */
+/* |S| exponent (3) | mantissa (4) |, all bits inverted. 14 bits, of which the bias makes the leading one the
+ * exponent. */
 static uint8_t mu_law_of(int16_t sample)
 {
     int magnitude = sample < 0 ? -(int)sample : sample;
@@ -29,7 +30,8 @@ static int16_t of_mu_law(uint8_t code)
     return (int16_t)(code & 0x80 ? MU_BIAS - magnitude : magnitude - MU_BIAS);
 }
 
-/* |S| exponent (3) | mantissa (4) |, even bits inverted, S 1 for positive samples. 13 bits; the first two segments are one. */
+/* |S| exponent (3) | mantissa (4) |, even bits inverted, S 1 for positive samples. 13 bits; the first two segments
+ * are one. */
 static uint8_t a_law_of(int16_t sample)
 {
     int magnitude = (sample < 0 ? ~(int)sample : sample) >> 4;

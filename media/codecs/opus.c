@@ -203,8 +203,8 @@ static int decode(duet_audio_decoder *base, const uint8_t *data, size_t len, int
     return DUET_OK;
 }
 
-/* Whether the packet's first frame says that it has redundancy ("LBRR flag") of any channel: RFC 6716 section 4.2.3. The
- * flags are the first bits of the frame, each as likely as not, so they stand there as they are. */
+/* Whether the packet's first frame says that it has redundancy ("LBRR flag") of any channel: RFC 6716 section 4.2.3.
+ * The flags are the first bits of the frame, each as likely as not, so they stand there as they are. */
 static bool has_fec(const uint8_t *data, size_t len)
 {
     const unsigned char *frames[48];

@@ -1,6 +1,6 @@
-/* A moving picture that tells its number. Each of the four rows at the top has eight bits, the most significant one first: a
- * white block and a black one for 1, a black and a white one for 0. The first three rows are the counter, the fourth is a
- * CRC-8 of them (polynomial 0x07), because a picture may be a mixture of two. */
+/* A moving picture that tells its number. Each of the four rows at the top has eight bits, the most significant one
+ * first: a white block and a black one for 1, a black and a white one for 0. The first three rows are the counter, the
+ * fourth is a CRC-8 of them (polynomial 0x07), because a picture may be a mixture of two. */
 #include "duet/codecs.h"
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* VP8 and VP9 decoding by libvpx. What a frame says about its size is looked at before libvpx sees it, so that nobody can make
- * it allocate more than was allowed. */
+/* VP8 and VP9 decoding by libvpx. What a frame says about its size is looked at before libvpx sees it, so that nobody
+ * can make it allocate more than was allowed. */
 #include "media/codecs/vpx.h"
 #include "media/vpx_header.h"
 #include <vpx/vp8dx.h>
@@ -81,58 +81,36 @@ static int check_vp8(const duet_video_decoder *d, const uint8_t *data, size_t le
     return check_header(d, err, &header);
 }
 
-/* A superframe ends with | 110 | size bytes - 1 (2) | frames - 1 (3) |, the sizes, little-endian, and the same byte again.
- * VP9 bitstream specification, annex B.2. */
-#define INDEX_MARK      0xC0
-#define INDEX_MARK_MASK 0xE0
-#define SIZE_BYTES      4
-
-static uint64_t read_little_endian(duet_reader *r, unsigned bytes)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < bytes; i++)
-        v |= (uint64_t)duet_read_u8(r) << (8 * i);
-    return v;
-}
-
 /* Checks each frame of a superframe. @return 1, 0 when it is none, or an error */
 static int check_superframe(const duet_video_decoder *d, const uint8_t *data, size_t len)
 {
-    uint8_t mark = data[len - 1];
-    unsigned frames = (mark & 7u) + 1, size_bytes = (mark >> 3 & 3u) + 1;
-    size_t index_len = 2 + (size_t)frames * size_bytes;
+    size_t lens[DUET_VP9_FRAMES_MAX], index_len;
+    unsigned count = duet_vp9_index_parse(duet_reader_init(data, len), lens, &index_len);
 
-    if ((mark & INDEX_MARK_MASK) != INDEX_MARK || len < index_len || data[len - index_len] != mark)
+    if (count == 0)
         return 0;
     duet_reader r = duet_reader_init(data, len - index_len);
-    duet_reader index = duet_reader_init(data, len);
-    duet_read_skip(&index, len - index_len + 1);
-    for (unsigned i = 0; i < frames; i++) {
+    for (unsigned i = 0; i < count; i++) {
         duet_vpx_header header;
-        uint64_t size = read_little_endian(&index, size_bytes);
-        duet_reader frame = duet_read_sub(&r, (size_t)size);
-        int err = check_header(d, duet_vp9_header_parse(&header, frame), &header);
+        int err = duet_vp9_header_parse(&header, duet_read_sub(&r, lens[i]));
+        err = check_header(d, err, &header);
         if (err)
             return err;
     }
     return 1;
 }
 
-/* libvpx takes what follows a frame for another one, whose beginning nobody but a decoder can find. An index says that there
- * is none. @return DUET_OK and d->indexed */
+/* libvpx takes what follows a frame for another one, whose beginning nobody but a decoder can find. An index says that
+ * there is none. @return DUET_OK and d->indexed */
 static int add_index(duet_video_decoder *d, const uint8_t *data, size_t len)
 {
-    uint8_t index[2 + SIZE_BYTES] = {INDEX_MARK | (SIZE_BYTES - 1) << 3};
+    uint8_t index[DUET_VP9_INDEX_MAX];
 
     if (len > UINT32_MAX)
         return DUET_ERR_TOO_LARGE;
-    for (unsigned i = 0; i < SIZE_BYTES; i++)
-        index[1 + i] = (uint8_t)(len >> (8 * i));
-    index[1 + SIZE_BYTES] = index[0];
     duet_buffer_clear(&d->indexed);
     duet_buffer_append(&d->indexed, data, len);
-    duet_buffer_append(&d->indexed, index, sizeof(index));
+    duet_buffer_append(&d->indexed, index, duet_vp9_index_write(index, &len, 1));
     return d->indexed.failed ? DUET_ERR_NOMEM : DUET_OK;
 }
 

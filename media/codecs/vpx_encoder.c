@@ -53,7 +53,7 @@ static int configure(duet_video_encoder *e, const duet_video_encoder_config *con
     s->g_pass = VPX_RC_ONE_PASS;
     s->g_lag_in_frames = 0;
     s->g_threads = config->threads ? config->threads : 1;
-    /* A decoder can go on behind a lost frame, and needs no key frame when the loss is repaired by another reference. */
+    /* A decoder can go on behind a lost frame, and needs no key frame when the loss is repaired by another one. */
     s->g_error_resilient = VPX_ERROR_RESILIENT_DEFAULT;
     s->rc_end_usage = VPX_CBR;
     s->rc_target_bitrate = kilobits(config->bitrate ? config->bitrate : BITRATE_DEFAULT);
@@ -120,7 +120,8 @@ static int control_vp9(duet_video_encoder *e)
     return duet_vpx_error(err);
 }
 
-/* A key frame may take half of the optimal buffer, in percent of the bits of an average frame, but three frames' in any case. */
+/* A key frame may take half of the optimal buffer, in percent of the bits of an average frame, but three frames' in
+ * any case. */
 static unsigned intra_bitrate_max(const duet_video_encoder *e)
 {
     unsigned percent = BUFFER_OPTIMAL / 2 * e->framerate / 10;

@@ -213,7 +213,8 @@ static void word(int16_t *samples, uint64_t frame)
         samples[i] = (int16_t)(samples[i] / 256);
 }
 
-/* Sends 60 frames of speech, loses frame 44, and gives back how far the replacement is from what was lost, 1 being silence. */
+/* Sends 60 frames of speech, loses frame 44, and gives back how far the replacement is from what was lost, 1 being
+ * silence. */
 static double loss_error(const char *fmtp, bool by_fec)
 {
     duet_audio_encoder *e = encoder_new(fmtp, 1, true);

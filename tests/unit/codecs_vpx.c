@@ -1,4 +1,5 @@
-/* VP8 and VP9 there and back: the pattern's counter, bit rates, key frames, sizes, and what a decoder must not believe. */
+/* VP8 and VP9 there and back: the pattern's counter, bit rates, key frames, sizes, and what a decoder must not
+ * believe. */
 #include "duet/codecs.h"
 #include "test.h"
 

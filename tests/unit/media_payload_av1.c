@@ -166,6 +166,39 @@ static void garbage_stays_within_its_bounds(void **state)
     trip_garbage(DUET_PAYLOAD_AV1, many, sizeof(many), 28);
 }
 
+/* Fragments that make the frame's memory grow, also while a size is put in. */
+static int grow(const duet_env *env, void *arg)
+{
+    uint8_t start[61] = {0x50, 0x30}, middle[60] = {0xD0}, end[60] = {0x90};
+    const uint8_t *frame;
+    size_t len;
+    duet_depacketizer *d = NULL;
+    int err = trip_in_short_memory(env, arg);
+
+    if (!err)
+        err = duet_depacketizer_create(&d, env, DUET_PAYLOAD_AV1, 0);
+    if (err)
+        return err;
+    for (int middles = 0; !err && middles < 20; middles++) {
+        duet_depacketizer_begin(d);
+        err = duet_depacketizer_add(d, start, sizeof(start) - (size_t)middles % 4);
+        for (int i = 0; !err && i < middles; i++)
+            err = duet_depacketizer_add(d, middle, sizeof(middle));
+        if (!err)
+            err = duet_depacketizer_add(d, end, sizeof(end));
+        assert_int_equal(duet_depacketizer_end(d, &frame, &len), err);
+    }
+    duet_depacketizer_destroy(d);
+    return err;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    (void)state;
+    duet_payload_format format = DUET_PAYLOAD_AV1;
+    test_fail_each_allocation("AV1", grow, &format);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +210,7 @@ int main(void)
         cmocka_unit_test(what_is_no_temporal_unit_is_malformed),
         cmocka_unit_test(any_unit_at_any_size_comes_out_as_it_went_in),
         cmocka_unit_test(garbage_stays_within_its_bounds),
+        cmocka_unit_test(each_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,7 +103,7 @@ static inline int trip_end(trip *t, const uint8_t **frame, size_t *len)
         assert_int_equal(marker_, is_last);                                                                            \
     } while (0)
 
-/* Random bytes in payloads and pieces of valid payloads: nothing may go out of bounds, and no frame beyond its bound. */
+/* Random bytes in payloads and pieces of valid payloads: nothing may go out of bounds, no frame beyond its bound. */
 static inline void trip_garbage(duet_payload_format format, const uint8_t *valid, size_t valid_len, uint64_t seed)
 {
     uint8_t payload[96];
