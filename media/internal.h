@@ -214,6 +214,7 @@ struct duet_send_stream {
     uint32_t ssrc, rtx_ssrc;
     char rid[DUET_RTP_SDES_MAX + 1];
     uint16_t sequence_number, rtx_sequence_number; /* next ones */
+    bool has_numbers;                              /* one was given to a packet */
     uint32_t timestamp_base;
     uint8_t payload_type; /* of the last packet */
     size_t queued, queue_limit;

@@ -201,8 +201,10 @@ int duet_receive_stream_packet(duet_receive_stream *stream, const duet_rtp_packe
 
     rtp_arrived arrived = is_retransmission ? duet_rtp_reception_repair(reception, packet->sequence_number, &extended)
                                             : duet_rtp_reception_add(reception, packet->sequence_number, &extended);
-    if (arrived == RTP_WILD)
+    if (arrived == RTP_WILD) {
+        session->stats.malformed++;
         return DUET_OK;
+    }
     count_packet(stream, packet, wire_len, is_retransmission);
     stream->received_since_report = true;
     if (arrived == RTP_DUPLICATE) {

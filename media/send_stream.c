@@ -297,9 +297,11 @@ int duet_send_stream_send(duet_send_stream *stream, uint8_t payload_type, bool m
                               .payload_len = len};
     int err = send_packet(stream, &packet, extensions, now);
 
-    if (err == DUET_OK)
-        stream->sequence_number++;
-    return err;
+    if (err != DUET_OK)
+        return err;
+    stream->sequence_number++;
+    stream->has_numbers = true;
+    return DUET_OK;
 }
 
 int duet_send_stream_forward(duet_send_stream *stream, const duet_rtp_packet *packet,
@@ -307,9 +309,14 @@ int duet_send_stream_forward(duet_send_stream *stream, const duet_rtp_packet *pa
 {
     int err = send_packet(stream, packet, extensions, now);
 
-    if (err == DUET_OK)
-        stream->sequence_number = (uint16_t)(packet->sequence_number + 1);
-    return err;
+    if (err != DUET_OK)
+        return err;
+    /* Numbers of the session's own go on behind the newest. */
+    uint16_t next = (uint16_t)(packet->sequence_number + 1);
+    if (!stream->has_numbers || duet_rtp_seq_diff(next, stream->sequence_number) > 0)
+        stream->sequence_number = next;
+    stream->has_numbers = true;
+    return DUET_OK;
 }
 
 void duet_send_stream_departs(duet_send_stream *stream, const rtp_slot *slot)

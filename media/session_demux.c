@@ -77,15 +77,18 @@ static rtp_section *section_of(const duet_rtp_session *session, const arriving *
 
 /* ---- retransmissions ----------------------------------------------------------------------------------------------- */
 
-static duet_receive_stream *stream_by_group(const duet_rtp_session *session, const rtp_section *section,
-                                            uint32_t rtx_ssrc)
+/* The stream that a=ssrc-group:FID names for it. @return whether there is such a group; its stream may not have come yet */
+static bool find_group(const duet_rtp_session *session, const rtp_section *section, uint32_t rtx_ssrc,
+                       duet_receive_stream **stream)
 {
     size_t index;
 
+    *stream = NULL;
     if (!contains(section->remote_rtx_ssrcs, section->remote_rtx_ssrc_count, rtx_ssrc, &index) ||
         index >= section->remote_ssrc_count)
-        return NULL;
-    return duet_map_get(&session->receivers, section->remote_ssrcs[index]);
+        return false;
+    *stream = duet_map_get(&session->receivers, section->remote_ssrcs[index]);
+    return true;
 }
 
 static duet_receive_stream *stream_by_rid(const duet_rtp_session *session, const rtp_section *section, const char *rid)
@@ -115,12 +118,11 @@ static duet_receive_stream *stream_by_apt(const duet_rtp_session *session, const
 static duet_receive_stream *repaired_stream(duet_rtp_session *session, const rtp_section *section, const arriving *a,
                                             uint8_t apt)
 {
-    duet_receive_stream *stream = stream_by_group(session, section, a->packet.ssrc);
+    duet_receive_stream *stream;
 
-    if (!stream && has(a, DUET_RTP_EXT_REPAIRED_RID))
-        stream = stream_by_rid(session, section, a->extensions.repaired_rid);
-    else if (!stream)
-        stream = stream_by_apt(session, section, apt);
+    if (!find_group(session, section, a->packet.ssrc, &stream))
+        stream = has(a, DUET_RTP_EXT_REPAIRED_RID) ? stream_by_rid(session, section, a->extensions.repaired_rid)
+                                                   : stream_by_apt(session, section, apt);
     if (!stream || duet_receive_stream_set_rtx(stream, a->packet.ssrc) != DUET_OK)
         return NULL;
     return stream;

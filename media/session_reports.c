@@ -26,14 +26,25 @@ static size_t count_senders(const duet_rtp_session *session)
     return count;
 }
 
-/* RFC 3550 section 6.3.1, with members that are SSRCs; all of ours share a packet and so count as one. */
+static size_t count_send_streams(const duet_rtp_session *session)
+{
+    size_t count = 0;
+
+    for (const duet_send_stream *s = session->send_streams; s; s = s->next)
+        count++;
+    return count;
+}
+
+/* RFC 3550 section 6.3.1. There are two of us, and each reports for all its SSRCs in a packet, or a few when they are many:
+ * those are the members that share the bandwidth. */
 static double deterministic_interval(const duet_rtp_session *session, bool is_first)
 {
     double bandwidth = (double)session->config.rtcp_bandwidth / 8, len = session->average_rtcp_len + PACKET_OVERHEAD;
-    double senders = (double)(count_senders(session) > 0) + (double)session->receivers.count, members = 1 + senders;
+    double packets = 1 + (double)(count_send_streams(session) / SENDERS_PER_PACKET) +
+                     (double)(session->receivers.count / BLOCKS_PER_PACKET);
     /* "360 divided by the session bandwidth in kilobits/second", of which RTCP takes 5 %: section 6.2 */
     double minimum = 360.0 / ((double)session->config.rtcp_bandwidth * 20 / 1000);
-    double interval = len * members / bandwidth;
+    double interval = len * (1 + packets) / bandwidth;
 
     minimum = minimum < INTERVAL_SECTION ? minimum : INTERVAL_SECTION;
     if (is_first)
@@ -58,23 +69,40 @@ void duet_rtcp_reports_begin(duet_rtp_session *session, duet_time now)
     duet_rtp_timer_set(session, &session->report_timer, now + random_interval(session, true));
 }
 
-/* A round of reports begins: on every stream that was heard, from every stream that has sent in this interval or the one
+/* Whether a round has something to say. Streams that were heard in this interval; ours that have sent in it or in the one
  * before. */
-void duet_rtcp_report_timer(void *owner, duet_time now)
+static bool mark_round(duet_rtp_session *session)
 {
-    duet_rtp_session *session = owner;
+    bool any = false;
 
-    session->report_due = true;
     for (duet_receive_stream *s = session->newest; s; s = s->older) {
         s->report_due = s->received_since_report;
         s->received_since_report = false;
+        any = any || s->report_due;
     }
     for (duet_send_stream *s = session->send_streams; s; s = s->next) {
         s->report_due = s->sent_since_report || s->sent_before;
         s->sent_before = s->sent_since_report;
         s->sent_since_report = false;
+        any = any || s->report_due;
     }
-    duet_rtp_timer_set(session, &session->report_timer, now + random_interval(session, false));
+    return any;
+}
+
+void duet_rtcp_report_timer(void *owner, duet_time now)
+{
+    duet_rtp_session *session = owner;
+
+    if (mark_round(session)) {
+        session->report_due = true;
+        duet_rtp_timer_set(session, &session->report_timer, now + random_interval(session, false));
+        return;
+    }
+    /* Silence both ways: reports begin anew with the next packet, and nothing wakes anybody until then. */
+    session->reports_began = false;
+    for (duet_send_stream *s = session->send_streams; s; s = s->next)
+        duet_send_history_free(s);
+    duet_rtp_slots_trim(&session->slots);
 }
 
 void duet_rtcp_count_size(duet_rtp_session *session, size_t len)

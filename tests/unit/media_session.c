@@ -215,8 +215,6 @@ static void a_packet_is_not_sent_again_twice_within_a_round_trip(void **state)
     pair_stream(p, 0, "v", &stream);
     send_video(p, stream, &counter, DUET_SECONDS(3)); /* now the round-trip time of 40 ms is known */
     assert_in_range(duet_rtp_session_rtt(p->side[0].session), DUET_MS(38), DUET_MS(44));
-    uint16_t sequence = p->side[1].last.packet->sequence_number;
-    (void)sequence;
     uint16_t last = (uint16_t)p->side[1].last.extended_sequence;
     for (int i = 0; i < 200; i++) { /* a storm: each millisecond */
         duet_rtcp_writer w = duet_rtcp_writer_init(nack, sizeof(nack));
@@ -570,9 +568,9 @@ static void cc_results(void *user, const duet_packet_result *results, size_t cou
         if (!cc.has_base)
             cc.base = r->received_at - r->sent;
         cc.has_base = true;
-        /* Same delay for all; times are cut to 250 µs. */
-        int64_t off = (int64_t)(r->received_at - r->sent) - (int64_t)cc.base;
-        assert_true(off >= -250 && off <= (int64_t)p->jitter + 1250);
+        /* The same delay for all but for the jitter; the world moves by milliseconds. */
+        int64_t off = (int64_t)(r->received_at - r->sent) - (int64_t)cc.base, limit = (int64_t)p->jitter + 1250;
+        assert_true(off >= -limit && off <= limit);
     }
 }
 
@@ -623,6 +621,7 @@ static void late_packets_are_reported_after_all(void **state)
     duet_send_stream *stream;
     uint32_t counter = 0;
     size_t received = 0;
+    duet_receive_stream_stats in;
 
     memset(&cc, 0, sizeof(cc));
     p->jitter = DUET_MS(150); /* beyond a feedback interval */
@@ -630,22 +629,13 @@ static void late_packets_are_reported_after_all(void **state)
     pair_stream(p, 0, "v", &stream);
     p->side[0].on_output = cc_output;
     duet_rtp_session_on_feedback(p->side[0].session, cc_results, p);
-    cc.has_base = true; /* the least delay */
-    cc.base = 0;
-    p->side[0].on_output = cc_output;
-    duet_rtp_session_on_feedback(p->side[0].session, NULL, NULL);
-    send_video(p, stream, &counter, DUET_MS(100));
-    cc.has_base = false;
-    duet_receive_stream_stats in;
-    duet_rtp_session_stats s;
-    send_video(p, stream, &counter, DUET_SECONDS(2));
+    send_video(p, stream, &counter, DUET_SECONDS(3));
     pair_run(p, DUET_SECONDS(1));
     duet_receive_stream_get_stats(p->side[1].stream, &in);
-    duet_rtp_session_get_stats(p->side[0].session, &s);
-    assert_int_equal(missing(&p->side[1], counter), 0);
-    assert_true(s.transport_feedback_in > 15);
-    assert_int_equal(s.rtcp_malformed, 0);
-    (void)received;
+    for (size_t i = 0; i < 65536; i++)
+        received += cc.said_received[i];
+    assert_true(in.packets_reordered > 100);
+    assert_int_equal(received, in.packets_received);
     pair_free(p);
 }
 
@@ -758,6 +748,106 @@ static void many_streams_are_reported_in_packets_that_fit(void **state)
     pair_free(p);
 }
 
+static void silence_needs_no_timer(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(26);
+    duet_send_stream *stream;
+    uint32_t counter = 0;
+
+    pair_add_video(p, "v");
+    pair_stream(p, 0, "v", &stream);
+    assert_true(duet_rtp_session_deadline(p->side[0].session) == DUET_NEVER);
+    send_video(p, stream, &counter, DUET_SECONDS(1));
+    assert_true(duet_rtp_session_deadline(p->side[0].session) < p->now + DUET_SECONDS(2));
+    pair_run(p, DUET_SECONDS(10));
+    for (int i = 0; i < 2; i++)
+        assert_true(duet_rtp_session_deadline(p->side[i].session) == DUET_NEVER);
+    size_t rtcp = p->side[0].rtcp;
+    send_video(p, stream, &counter, DUET_SECONDS(2));
+    assert_true(count_rtcp(&p->side[0], DUET_RTCP_RR, 1) > 3);
+    assert_true(p->side[0].rtcp > rtcp);
+    assert_int_equal(missing(&p->side[1], counter), 0);
+    pair_free(p);
+}
+
+static void a_middlebox_sends_with_its_own_numbers(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(27);
+    duet_send_stream *stream;
+    uint8_t payload[] = {0, 0, 0, 1, 9};
+    duet_rtp_packet packet = {.payload_type = 96,
+                              .sequence_number = 65535,
+                              .timestamp = 1234,
+                              .ssrc = 1,
+                              .csrc_count = 1,
+                              .csrcs = {77},
+                              .payload = payload,
+                              .payload_len = sizeof(payload)};
+
+    pair_add_video(p, "v");
+    pair_stream(p, 0, "v", &stream);
+    assert_int_equal(duet_send_stream_forward(stream, &packet, NULL, p->now), DUET_OK);
+    pair_run(p, DUET_MS(30));
+    assert_int_equal(p->side[1].last.extended_sequence, 65536 + 65535);
+    packet.sequence_number = 1; /* 0 comes late */
+    payload[3] = 3;
+    assert_int_equal(duet_send_stream_forward(stream, &packet, NULL, p->now), DUET_OK);
+    packet.sequence_number = 0;
+    payload[3] = 2;
+    assert_int_equal(duet_send_stream_forward(stream, &packet, NULL, p->now), DUET_OK);
+    payload[3] = 2; /* and twice */
+    assert_int_equal(duet_send_stream_forward(stream, &packet, NULL, p->now), DUET_OK);
+    pair_run(p, DUET_MS(30));
+    assert_int_equal(p->side[1].packets, 3);
+    assert_int_equal(p->side[1].last.extended_sequence, 2 * 65536);
+    assert_int_equal(duet_receive_stream_ssrc(p->side[1].stream), duet_send_stream_ssrc(stream));
+    payload[3] = 4; /* the session's own numbers go on behind */
+    assert_int_equal(pair_send(p, stream, 96, 4, 1234, 100), DUET_OK);
+    pair_run(p, DUET_MS(30));
+    assert_int_equal(p->side[1].last.extended_sequence, 2 * 65536 + 1);
+    packet.payload_type = 97;
+    assert_int_equal(duet_send_stream_forward(stream, &packet, NULL, p->now), DUET_ERR_INVALID);
+    pair_free(p);
+}
+
+static bool carries_mid;
+static void look_for_mid(pair_side *side, duet_rtp_outgoing *out)
+{
+    duet_rtp_packet packet;
+    duet_rtp_extensions e;
+
+    (void)side;
+    if (out->is_rtcp || duet_rtp_parse(&packet, out->data, out->len) != DUET_OK)
+        return;
+    duet_rtp_extensions_parse(&e, &packet, &pair_extensions);
+    carries_mid = e.present & 1u << DUET_RTP_EXT_MID;
+    assert_true(e.present & 1u << DUET_RTP_EXT_ABS_SEND_TIME);
+    assert_true(e.present & 1u << DUET_RTP_EXT_TRANSPORT_CC);
+    if (carries_mid)
+        assert_string_equal(e.mid, "v");
+}
+
+static void the_mid_is_sent_until_the_peer_has_surely_seen_it(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(28);
+    duet_send_stream *stream;
+    uint32_t counter = 0;
+
+    pair_add_video(p, "v");
+    pair_stream(p, 0, "v", &stream);
+    p->side[0].on_output = look_for_mid;
+    size_t max = duet_send_stream_payload_max(stream);
+    send_video(p, stream, &counter, DUET_MS(40));
+    assert_true(carries_mid);
+    send_video(p, stream, &counter, DUET_SECONDS(1));
+    assert_false(carries_mid);
+    assert_true(duet_send_stream_payload_max(stream) >= max);
+    pair_free(p);
+}
+
 /* ---- ends ---------------------------------------------------------------------------------------------------------- */
 
 static void a_goodbye_ends_the_stream_at_the_other_side(void **state)
@@ -867,6 +957,9 @@ int main(void)
         cmocka_unit_test(remb_is_said_at_once_when_it_falls_and_later_when_it_rises),
         cmocka_unit_test(feedback_is_compound_unless_reduced_size_is_agreed),
         cmocka_unit_test(many_streams_are_reported_in_packets_that_fit),
+        cmocka_unit_test(silence_needs_no_timer),
+        cmocka_unit_test(a_middlebox_sends_with_its_own_numbers),
+        cmocka_unit_test(the_mid_is_sent_until_the_peer_has_surely_seen_it),
         cmocka_unit_test(a_goodbye_ends_the_stream_at_the_other_side),
         cmocka_unit_test(a_stream_ends_with_packets_still_waiting),
         cmocka_unit_test(every_allocation_may_fail),
