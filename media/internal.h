@@ -135,6 +135,7 @@ typedef struct nack_list {
     nack_entry *entries; /* oldest first */
     size_t count, capacity;
     duet_time tolerance; /* how long packets of this path may be late without being lost */
+    duet_time answer;    /* how long first requests took to be answered, smoothed; 0: not known */
 } nack_list;
 
 void duet_nack_init(nack_list *list, const duet_env *env);

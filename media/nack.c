@@ -103,6 +103,8 @@ nack_found duet_nack_arrived(nack_list *list, int64_t sequence, bool is_repair, 
     remove_at(list, i, 1);
     if (is_repair && entry.tries > 0) {
         forget_tolerance(list);
+        if (entry.tries == 1)
+            list->answer = list->answer ? (7 * list->answer + now - entry.asked) / 8 : now - entry.asked;
         return NACK_RECOVERED;
     }
     learn_tolerance(list, now - entry.since);
@@ -118,11 +120,11 @@ size_t duet_nack_skip_to(nack_list *list, int64_t sequence)
     return count;
 }
 
-/* The answer may be late like any packet. */
+/* A round trip, or as long as answers took when none was measured; and the answer may be late like any packet. */
 static duet_time retry_after(const nack_list *list, duet_time rtt)
 {
     if (rtt == 0)
-        rtt = RTT_UNKNOWN;
+        rtt = list->answer ? list->answer : RTT_UNKNOWN;
     return (rtt > RETRY_MIN ? rtt : RETRY_MIN) + list->tolerance;
 }
 
