@@ -48,6 +48,13 @@ uint32_t duet_read_u24(duet_reader *r)
     return (uint32_t)read_number(r, 3);
 }
 
+int32_t duet_read_s24(duet_reader *r)
+{
+    uint32_t v = duet_read_u24(r);
+
+    return v & 0x800000 ? (int32_t)v - 0x1000000 : (int32_t)v;
+}
+
 uint32_t duet_read_u32(duet_reader *r)
 {
     return (uint32_t)read_number(r, 4);

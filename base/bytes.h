@@ -24,6 +24,7 @@ duet_reader duet_reader_init(const uint8_t *data, size_t len);
 uint8_t duet_read_u8(duet_reader *r);
 uint16_t duet_read_u16(duet_reader *r); /* big-endian, as all of these */
 uint32_t duet_read_u24(duet_reader *r);
+int32_t duet_read_s24(duet_reader *r); /* two's complement */
 uint32_t duet_read_u32(duet_reader *r);
 uint64_t duet_read_u48(duet_reader *r);
 uint64_t duet_read_u64(duet_reader *r);

@@ -73,7 +73,11 @@ static const duet_codec rtx = {.name = "rtx", .payload_type = 97, .clock_rate = 
 static void set_section(duet_rtp_session *session, bool is_video, uint8_t flags)
 {
     static const uint32_t ssrcs[] = {1, 2}, rtx_ssrcs[] = {11, 12};
-    const duet_codec *video[] = {&vp8, &rtx}, *audio[] = {&opus};
+    duet_codec first = vp8;
+    const duet_codec *video[] = {&first, &rtx}, *audio[] = {&opus};
+
+    if (flags & 64)
+        first.feedback = DUET_FEEDBACK_NACK | DUET_FEEDBACK_CCM_FIR | DUET_FEEDBACK_CCFB;
     duet_rtp_section section = {.size = sizeof(section),
                                 .mid = is_video ? "v" : "a",
                                 .is_video = is_video,

@@ -166,11 +166,6 @@ static bool read_color_space(duet_rtp_extensions *out, duet_reader *r)
     return true;
 }
 
-static int32_t signed24(uint32_t v)
-{
-    return v & 0x800000 ? (int32_t)v - 0x1000000 : (int32_t)v;
-}
-
 static bool borrow(const uint8_t **data, size_t *len, duet_bytes value)
 {
     *data = value.data;
@@ -219,7 +214,7 @@ static bool read_value(duet_rtp_extensions *out, duet_rtp_extension_kind kind, d
     case DUET_RTP_EXT_LAYERS_ALLOCATION:
         return borrow(&out->layers_allocation, &out->layers_allocation_len, duet_text_rest(r));
     case DUET_RTP_EXT_TOFFSET:
-        out->transmission_offset = signed24(duet_read_u24(r));
+        out->transmission_offset = duet_read_s24(r);
         return true;
     case DUET_RTP_EXT_COUNT:
         break;

@@ -1,4 +1,6 @@
-/* Transport-wide feedback of the peer, against what was sent: the results are what congestion control works with. */
+/* Feedback of the peer on packets of ours, against what was sent: transport-wide
+ * (draft-holmer-rmcat-transport-wide-cc-extensions-01) or by SSRC (RFC 8888). The results are what congestion control works
+ * with. */
 #include "base/memory.h"
 #include "media/internal.h"
 #include <string.h>
@@ -31,13 +33,24 @@ static bool has_tables(duet_rtp_session *session)
     return f->sent && f->results;
 }
 
+void duet_feedback_in_numbered(duet_rtp_session *session, uint16_t number, uint32_t ssrc, uint16_t sequence_number)
+{
+    if (!has_tables(session))
+        return;
+    *sent_at(&session->feedback_in, number) =
+        (sent_packet){.ssrc = ssrc, .rtp_sequence_number = sequence_number, .sequence_number = number};
+}
+
 void duet_rtp_session_departed(duet_rtp_session *session, int32_t transport_sequence_number, size_t len, duet_time now)
 {
     if (transport_sequence_number < 0 || !has_tables(session))
         return;
-    uint16_t sequence_number = (uint16_t)transport_sequence_number;
-    *sent_at(&session->feedback_in, sequence_number) =
-        (sent_packet){now, sequence_number, len < UINT16_MAX ? (uint16_t)len : UINT16_MAX, true};
+    sent_packet *sent = sent_at(&session->feedback_in, (uint16_t)transport_sequence_number);
+    if (sent->sequence_number != transport_sequence_number)
+        return; /* so long ago that its place is taken */
+    sent->sent = now;
+    sent->len = len < UINT16_MAX ? (uint16_t)len : UINT16_MAX;
+    sent->is_waiting = true;
 }
 
 /* Reference times wrap after 12 days. They begin far from 0, so that times are not negative. */
@@ -53,17 +66,16 @@ static int64_t unwrap_reference(feedback_in *f, int32_t reference)
     return f->reference;
 }
 
-static duet_packet_result result_of(const sent_packet *sent, const duet_rtcp_packet_status *status, int64_t offset)
+static duet_packet_result result_of(const sent_packet *sent, bool received, duet_time received_at)
 {
-    duet_packet_result result = {.transport_sequence_number = status->sequence_number,
-                                 .len = sent->len,
-                                 .sent = sent->sent,
-                                 .received = status->received};
-
-    if (status->received)
-        result.received_at = (duet_time)(status->time + offset) * DUET_RTCP_TRANSPORT_CC_UNIT;
-    return result;
+    return (duet_packet_result){.transport_sequence_number = sent->sequence_number,
+                                .len = sent->len,
+                                .sent = sent->sent,
+                                .received = received,
+                                .received_at = received ? received_at : 0};
 }
+
+/* ---- transport-wide ------------------------------------------------------------------------------------------------ */
 
 void duet_feedback_in_read(duet_rtp_session *session, const duet_rtcp_transport_cc *feedback, duet_time now)
 {
@@ -81,8 +93,78 @@ void duet_feedback_in_read(duet_rtp_session *session, const duet_rtcp_transport_
         sent_packet *sent = sent_at(f, status.sequence_number);
         if (!sent->is_waiting || sent->sequence_number != status.sequence_number)
             continue;
-        f->results[count++] = result_of(sent, &status, offset);
+        f->results[count++] =
+            result_of(sent, status.received, (duet_time)(status.time + offset) * DUET_RTCP_TRANSPORT_CC_UNIT);
         if (status.received)
+            sent->is_waiting = false;
+    }
+    if (count)
+        f->fn(f->user, f->results, count, now);
+}
+
+/* ---- RFC 8888 ------------------------------------------------------------------------------------------------------ */
+
+#define CCFB_BLOCKS_MAX 32 /* that are looked at; browsers have one for each SSRC */
+
+static size_t read_blocks(const duet_rtcp_ccfb *ccfb, duet_rtcp_ccfb_block *blocks)
+{
+    size_t count = 0, cursor = 0;
+
+    while (count < CCFB_BLOCKS_MAX && duet_rtcp_next_ccfb_block(ccfb, &cursor, &blocks[count]))
+        count++;
+    return count;
+}
+
+static bool find_report(const duet_rtcp_ccfb_block *blocks, size_t count, const sent_packet *sent,
+                        duet_rtcp_ccfb_report *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint16_t index = (uint16_t)(sent->rtp_sequence_number - blocks[i].begin_sequence);
+        if (blocks[i].ssrc != sent->ssrc || index >= blocks[i].report_count)
+            continue;
+        *out = duet_rtcp_ccfb_report_at(&blocks[i], index);
+        return true;
+    }
+    return false;
+}
+
+/* Microseconds. The timestamp is 16.16 seconds and wraps after 18 hours; it begins far from 0. */
+static int64_t report_time(feedback_in *f, uint32_t timestamp)
+{
+    if (!f->has_report) {
+        f->has_report = true;
+        f->report = ((int64_t)1 << 40) + timestamp;
+    } else {
+        f->report += (int32_t)(timestamp - (uint32_t)f->report);
+    }
+    return f->report / 65536 * 1000000 + f->report % 65536 * 1000000 / 65536;
+}
+
+static duet_time arrival_of(int64_t reported, const duet_rtcp_ccfb_report *report)
+{
+    uint16_t offset = report->arrival_offset == DUET_RTCP_CCFB_OFFSET_UNKNOWN ? 0 : report->arrival_offset;
+
+    return (duet_time)(reported - (int64_t)offset * 1000000 / 1024);
+}
+
+/* What was sent is looked up in the reports, not the other way round: so they cost the same whatever they claim. */
+void duet_feedback_in_ccfb(duet_rtp_session *session, const duet_rtcp_ccfb *ccfb, duet_time now)
+{
+    feedback_in *f = &session->feedback_in;
+    duet_rtcp_ccfb_block blocks[CCFB_BLOCKS_MAX];
+    duet_rtcp_ccfb_report report;
+    size_t count = 0, block_count = read_blocks(ccfb, blocks);
+
+    if (!f->fn || !f->sent || !f->results)
+        return;
+    int64_t reported = report_time(f, ccfb->report_timestamp);
+    uint16_t oldest = (uint16_t)(session->transport_sequence_number - RTP_SENT_WINDOW);
+    for (uint16_t i = 0; i < RTP_SENT_WINDOW && count < RTP_RESULTS_MAX; i++) {
+        sent_packet *sent = sent_at(f, (uint16_t)(oldest + i));
+        if (!sent->is_waiting || !find_report(blocks, block_count, sent, &report))
+            continue;
+        f->results[count++] = result_of(sent, report.received, arrival_of(reported, &report));
+        if (report.received)
             sent->is_waiting = false;
     }
     if (count)

@@ -62,6 +62,7 @@ typedef struct rtp_section {
     char mid[DUET_RTP_SDES_MAX + 1];
     bool is_video, receives, reduced_size, receiver_rtt;
     bool wants_transport_cc; /* packets carry a transport-wide sequence number, and feedback tells of them */
+    bool wants_ccfb;         /* feedback of RFC 8888 tells of them by SSRC */
     uint32_t feedback;       /* of any of its codecs */
     duet_codec *codecs;
     size_t codec_count;
@@ -275,14 +276,40 @@ void duet_feedback_out_add(duet_rtp_session *session, uint16_t sequence_number, 
 void duet_feedback_out_timer(void *owner, duet_time now);
 int duet_feedback_out_write(duet_rtp_session *session, duet_rtcp_writer *w, duet_time now);
 
+#define RTP_CCFB_SSRCS  16 /* beyond that the one that was silent longest is not reported on */
+#define RTP_CCFB_WINDOW 512
+
+/* The packets of one SSRC that are to be reported. */
+typedef struct ccfb_source {
+    uint32_t ssrc;
+    int64_t begin, end;
+    duet_time last;
+    bool has_news;
+    duet_time times[RTP_CCFB_WINDOW]; /* of arrival; DUET_NEVER: not received */
+} ccfb_source;
+
+typedef struct ccfb_out {
+    ccfb_source *sources[RTP_CCFB_SSRCS];
+    size_t count;
+    bool due;
+    rtp_timer timer;
+} ccfb_out;
+
+void duet_ccfb_out_add(duet_rtp_session *session, uint32_t ssrc, uint16_t sequence_number, duet_time now);
+void duet_ccfb_out_timer(void *owner, duet_time now);
+int duet_ccfb_out_write(duet_rtp_session *session, duet_rtcp_writer *w, duet_time now);
+void duet_ccfb_out_free(duet_rtp_session *session);
+
 #define RTP_SENT_WINDOW 4096
 #define RTP_RESULTS_MAX 1024
 
 typedef struct sent_packet {
     duet_time sent;
-    uint16_t sequence_number;
+    uint32_t ssrc;
+    uint16_t rtp_sequence_number;
+    uint16_t sequence_number; /* transport-wide */
     uint16_t len;
-    bool is_waiting; /* no feedback said that it was received */
+    bool is_waiting; /* it has departed, and no feedback said that it was received */
 } sent_packet;
 
 /* What was sent and is to be reported on by the peer. */
@@ -291,10 +318,14 @@ typedef struct feedback_in {
     duet_packet_result *results;
     void (*fn)(void *user, const duet_packet_result *results, size_t count, duet_time now);
     void *user;
-    bool has_reference;
-    int64_t reference; /* without wraps */
+    bool has_reference, has_report;
+    int64_t reference; /* of transport-wide feedback, without wraps */
+    int64_t report;    /* timestamp of RFC 8888, without wraps */
 } feedback_in;
 
+/* A packet leaves with this number; duet_rtp_session_departed tells when. */
+void duet_feedback_in_numbered(duet_rtp_session *session, uint16_t number, uint32_t ssrc, uint16_t sequence_number);
+void duet_feedback_in_ccfb(duet_rtp_session *session, const duet_rtcp_ccfb *ccfb, duet_time now);
 void duet_feedback_in_read(duet_rtp_session *session, const duet_rtcp_transport_cc *feedback, duet_time now);
 
 /* ---- session ------------------------------------------------------------------------------------------------------- */
@@ -323,8 +354,8 @@ struct duet_rtp_session {
 
     rtp_section *sections[DUET_RTP_SECTIONS_MAX];
     size_t section_count;
-    bool wants_transport_cc;           /* any of them */
-    duet_rtp_extension_map extensions; /* of all sections: in a BUNDLE group ids do not contradict each other */
+    bool wants_transport_cc, wants_ccfb; /* any of them */
+    duet_rtp_extension_map extensions;   /* of all sections: in a BUNDLE group ids do not contradict each other */
 
     duet_map receivers; /* SSRC to receive stream */
     duet_map repairs;   /* SSRC of retransmissions to receive stream */
@@ -350,6 +381,7 @@ struct duet_rtp_session {
     duet_time rtt;
 
     feedback_out feedback_out;
+    ccfb_out ccfb_out;
     feedback_in feedback_in;
     duet_rtp_session_stats stats;
 };

@@ -5,18 +5,13 @@
 #define LOST_MAX 0x7fffff
 #define LOST_MIN (-0x800000)
 
-static int32_t signed24(uint32_t v)
-{
-    return v & 0x800000 ? (int32_t)v - 0x1000000 : (int32_t)v;
-}
-
 static duet_rtcp_report_block read_block(duet_reader *r)
 {
     duet_rtcp_report_block block;
 
     block.ssrc = duet_read_u32(r);
     block.fraction_lost = duet_read_u8(r);
-    block.cumulative_lost = signed24(duet_read_u24(r));
+    block.cumulative_lost = duet_read_s24(r);
     block.highest_sequence = duet_read_u32(r);
     block.jitter = duet_read_u32(r);
     block.last_sr = duet_read_u32(r);

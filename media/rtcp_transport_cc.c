@@ -58,11 +58,6 @@ static int64_t chunk_deltas(const chunk *c, uint16_t count)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-static int32_t signed24(uint32_t v)
-{
-    return v & 0x800000 ? (int32_t)v - 0x1000000 : (int32_t)v;
-}
-
 /* Steps over as many chunks as the statuses take. @return how many bytes of deltas belong to them; negative: malformed */
 static int64_t skip_chunks(duet_reader *r, uint16_t status_count)
 {
@@ -98,7 +93,7 @@ int duet_rtcp_read_transport_cc(duet_rtcp_transport_cc *out, const duet_rtcp_pac
     out->media_ssrc = duet_read_u32(&r);
     out->base_sequence = duet_read_u16(&r);
     out->status_count = duet_read_u16(&r);
-    out->reference_time = signed24(duet_read_u24(&r));
+    out->reference_time = duet_read_s24(&r);
     out->feedback_count = duet_read_u8(&r);
     duet_reader chunks = r;
     int64_t deltas_len = skip_chunks(&r, out->status_count);

@@ -52,6 +52,7 @@ int duet_rtp_session_create(duet_rtp_session **out, const duet_rtp_session_confi
     session->slots.env = &session->env;
     duet_rtp_timer_init(&session->report_timer, duet_rtcp_report_timer, session);
     duet_rtp_timer_init(&session->feedback_out.timer, duet_feedback_out_timer, session);
+    duet_rtp_timer_init(&session->ccfb_out.timer, duet_ccfb_out_timer, session);
     int err = init_random(session, config->cname);
     if (err != DUET_OK) {
         duet_rtp_session_destroy(session);
@@ -77,6 +78,7 @@ void duet_rtp_session_destroy(duet_rtp_session *session)
     duet_map_free(&session->receivers);
     duet_map_free(&session->repairs);
     duet_map_free(&session->senders);
+    duet_ccfb_out_free(session);
     duet_free(&session->env, session->feedback_out.times);
     duet_free(&session->env, session->feedback_in.sent);
     duet_free(&session->env, session->feedback_in.results);
@@ -185,6 +187,17 @@ static void put24(uint8_t out[3], uint32_t v)
     out[2] = (uint8_t)v;
 }
 
+/* Of a packet that we have written. */
+static uint32_t ssrc_of(const uint8_t *data)
+{
+    return (uint32_t)data[8] << 24 | (uint32_t)data[9] << 16 | (uint32_t)data[10] << 8 | data[11];
+}
+
+static uint16_t sequence_of(const uint8_t *data)
+{
+    return (uint16_t)(data[2] << 8 | data[3]);
+}
+
 /* The values that are known only when a packet leaves. @return its transport-wide sequence number, −1 when it has none */
 static int32_t stamp(duet_rtp_session *session, const rtp_section *section, rtp_slot *slot, duet_time now)
 {
@@ -197,14 +210,15 @@ static int32_t stamp(duet_rtp_session *session, const rtp_section *section, rtp_
         put24(value, (uint32_t)(duet_rtp_session_ntp(session, now) >> 14) & 0xffffff);
         (void)duet_rtp_set_extension(data, slot->len, time_id, value, 3);
     }
-    if (!section->wants_transport_cc)
+    if (!section->wants_transport_cc && !section->wants_ccfb)
         return -1;
     uint16_t number = session->transport_sequence_number;
     value[0] = (uint8_t)(number >> 8);
     value[1] = (uint8_t)number;
-    if (duet_rtp_set_extension(data, slot->len, number_id, value, 2) != DUET_OK)
+    if (section->wants_transport_cc && duet_rtp_set_extension(data, slot->len, number_id, value, 2) != DUET_OK)
         return -1;
     session->transport_sequence_number++;
+    duet_feedback_in_numbered(session, number, ssrc_of(data), sequence_of(data));
     return number;
 }
 

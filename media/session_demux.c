@@ -282,6 +282,8 @@ int duet_rtp_session_rtp(duet_rtp_session *session, const uint8_t *data, size_t 
     (void)duet_rtp_extensions_parse(&a.extensions, &a.packet, &session->extensions);
     if (has(&a, DUET_RTP_EXT_TRANSPORT_CC))
         duet_feedback_out_add(session, a.extensions.transport_sequence_number, a.packet.ssrc, now);
+    if (session->wants_ccfb)
+        duet_ccfb_out_add(session, a.packet.ssrc, a.packet.sequence_number, now);
     duet_receive_stream *stream = duet_map_get(&session->receivers, a.packet.ssrc);
     if (stream && still_belongs(stream, &a))
         return to_section(session, stream->section, stream, &a, true);

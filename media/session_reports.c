@@ -341,8 +341,8 @@ static void write_minimal(compound *c)
 
 bool duet_rtcp_is_due(const duet_rtp_session *session)
 {
-    return session->report_due || session->feedback_first || session->feedback_out.due || session->bye_count ||
-           session->remb_due;
+    return session->report_due || session->feedback_first || session->feedback_out.due || session->ccfb_out.due ||
+           session->bye_count || session->remb_due;
 }
 
 static void write_head(compound *c)
@@ -380,6 +380,8 @@ size_t duet_rtcp_compose(duet_rtp_session *session, uint8_t *data, size_t capaci
         write_remb(&c);
     if (session->bye_count)
         write_bye(&c);
+    if (session->ccfb_out.due)
+        (void)duet_ccfb_out_write(session, &c.w, now);
     if (session->feedback_out.due) /* last: it ends with padding */
         (void)duet_feedback_out_write(session, &c.w, now);
     return c.w.len > head_len ? c.w.len : 0;

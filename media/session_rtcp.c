@@ -168,6 +168,18 @@ static int on_transport_cc(duet_rtp_session *session, const duet_rtcp_packet *pa
     return DUET_OK;
 }
 
+static int on_ccfb(duet_rtp_session *session, const duet_rtcp_packet *packet, duet_time now)
+{
+    duet_rtcp_ccfb ccfb;
+    int err = duet_rtcp_read_ccfb(&ccfb, packet);
+
+    if (err != DUET_OK)
+        return err;
+    session->stats.transport_feedback_in++;
+    duet_feedback_in_ccfb(session, &ccfb, now);
+    return DUET_OK;
+}
+
 static int on_pli(duet_rtp_session *session, const duet_rtcp_packet *packet, duet_time now)
 {
     uint32_t sender, media;
@@ -232,6 +244,8 @@ static int on_transport_feedback(duet_rtp_session *session, const duet_rtcp_pack
         return on_nack(session, packet, now);
     case DUET_RTCP_FMT_TRANSPORT_CC:
         return on_transport_cc(session, packet, now);
+    case DUET_RTCP_FMT_CCFB:
+        return on_ccfb(session, packet, now);
     default:
         return DUET_ERR_UNSUPPORTED;
     }

@@ -105,6 +105,7 @@ static int build(duet_rtp_session *session, rtp_section *to, const duet_rtp_sect
     }
     index_codecs(to);
     bool has_id = to->extensions.ids[DUET_RTP_EXT_TRANSPORT_CC] != 0;
+    to->wants_ccfb = to->feedback & DUET_FEEDBACK_CCFB;
     to->wants_transport_cc = has_id && (to->feedback & DUET_FEEDBACK_TRANSPORT_CC);
     return DUET_OK;
 }
@@ -113,9 +114,10 @@ static int build(duet_rtp_session *session, rtp_section *to, const duet_rtp_sect
 static void merge_extensions(duet_rtp_session *session)
 {
     memset(&session->extensions, 0, sizeof(session->extensions));
-    session->wants_transport_cc = false;
+    session->wants_transport_cc = session->wants_ccfb = false;
     for (size_t i = 0; i < session->section_count; i++) {
         session->wants_transport_cc |= session->sections[i]->wants_transport_cc;
+        session->wants_ccfb |= session->sections[i]->wants_ccfb;
         for (int kind = 0; kind < DUET_RTP_EXT_COUNT; kind++) {
             if (session->extensions.ids[kind] == 0)
                 session->extensions.ids[kind] = session->sections[i]->extensions.ids[kind];

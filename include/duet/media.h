@@ -24,7 +24,8 @@ typedef struct duet_receive_stream duet_receive_stream;
 #define DUET_RECEIVE_STREAMS_MAX     256 /**< of a session by default; then the one that was silent longest goes */
 #define DUET_RECEIVE_STREAMS_PENDING 8   /**< SSRCs of a section that were never announced and never had a MID */
 
-/** A packet as it arrived, for whom it concerns. Everything borrows until the callback returns. */
+/** A packet as it arrived, for whom it concerns. Everything borrows until the callback returns. A packet without payload is
+ *  padding that probes for bandwidth: it has a sequence number like any other, so it is no gap. */
 typedef struct duet_rtp_arrival {
     const duet_rtp_packet *packet;         /**< the media packet; for a retransmission the original (RFC 4588) */
     const duet_rtp_extensions *extensions; /**< those of the section's map */
@@ -48,7 +49,8 @@ typedef struct duet_rtp_session_config {
     /** A stream of the peer begins. Set stream-wide state with duet_receive_stream_set_user. */
     void (*on_stream)(void *user, duet_receive_stream *stream);
     void (*on_packet)(void *user, duet_receive_stream *stream, const duet_rtp_arrival *arrival);
-    /** BYE, evicted, or its section was removed; the handle ends with the call. */
+    /** BYE, evicted, moved to another section by its MID, or its section was removed; the handle ends with the call. It is
+     *  not called by duet_rtp_session_destroy. */
     void (*on_stream_end)(void *user, duet_receive_stream *stream);
     /** PLI or FIR for one of our streams: the next frame should be a key frame. At most one in 100 ms. */
     void (*on_keyframe_request)(void *user, duet_send_stream *stream);
@@ -61,7 +63,9 @@ typedef struct duet_rtp_session_config {
 } duet_rtp_session_config;
 
 DUET_API void duet_rtp_session_config_init(duet_rtp_session_config *config);
+/** @return DUET_OK, DUET_ERR_INVALID (cname of more than 64 bytes), DUET_ERR_NOMEM, DUET_ERR_CRYPTO */
 DUET_API int duet_rtp_session_create(duet_rtp_session **out, const duet_rtp_session_config *config);
+/** Ends every stream of it, ours too, without another word to the peer. NULL is fine. */
 DUET_API void duet_rtp_session_destroy(duet_rtp_session *session);
 
 /* ---- sections -------------------------------------------------------------------------------------------------- */
@@ -84,7 +88,9 @@ typedef struct duet_rtp_section {
     bool receiver_rtt; /**< a=rtcp-xr:rcvr-rtt: XR with RRTR while nothing is sent (RFC 3611) */
 } duet_rtp_section;
 
-/** Adds the section, or replaces the one with this mid: streams go on. @return DUET_OK, DUET_ERR_LIMIT, DUET_ERR_NOMEM */
+/** Adds the section, or replaces the one with this mid: streams go on. Of each description at most 256 SSRCs are kept; others
+ *  are found by MID or payload type.
+ *  @return DUET_OK, DUET_ERR_LIMIT, DUET_ERR_NOMEM, DUET_ERR_INVALID (mid longer than DUET_RTP_SDES_MAX) */
 DUET_API int duet_rtp_session_set_section(duet_rtp_session *session, const duet_rtp_section *section);
 /** Ends its receive streams, with on_stream_end. Its send streams must have been destroyed. */
 DUET_API void duet_rtp_session_remove_section(duet_rtp_session *session, const char *mid);
@@ -92,18 +98,20 @@ DUET_API void duet_rtp_session_remove_section(duet_rtp_session *session, const c
 /* ---- packets --------------------------------------------------------------------------------------------------- */
 
 /** One plain RTP or RTCP packet of the peer. @return DUET_OK (bad ones are counted), DUET_ERR_MALFORMED when it was
- *  dropped as ill-formed, DUET_ERR_NOT_FOUND when it belongs to no section */
+ *  dropped as ill-formed, DUET_ERR_NOT_FOUND when it belongs to no section, DUET_ERR_NOMEM when it would have begun a
+ *  stream */
 DUET_API int duet_rtp_session_input(duet_rtp_session *session, const uint8_t *data, size_t len, duet_time now);
 
-/** A packet to be protected and sent. It stays valid until the next call on the session that is not …_output, and has
- *  DUET_HEADROOM before and DUET_TAILROOM behind. */
+/** A packet to be protected and sent, in place if you like. It stays valid for the next DUET_OUTPUT_BATCH outputs, but at
+ *  most until the next …_input, …_tick or …_destroy; it has DUET_HEADROOM before and DUET_TAILROOM behind. */
 typedef struct duet_rtp_outgoing {
     uint8_t *data;
     size_t len;
     size_t capacity; /**< from `data`, with the tailroom */
     bool is_rtcp;
     bool is_video; /**< of a video section: for DSCP (RFC 8837) */
-    /** Transport-wide sequence number that it carries; -1: none. */
+    /** Transport-wide sequence number that it carries, or has in our books alone when feedback is by SSRC (RFC 8888);
+     *  -1: none. */
     int32_t transport_sequence_number;
 } duet_rtp_outgoing;
 
@@ -111,8 +119,10 @@ typedef struct duet_rtp_outgoing {
  *  @return 1, or 0 when there is none */
 DUET_API int duet_rtp_session_output(duet_rtp_session *session, duet_rtp_outgoing *out, duet_time now);
 DUET_API void duet_rtp_session_tick(duet_rtp_session *session, duet_time now);
+/** The next time when something is to be done without input: reports (while media flows either way), requests, feedback.
+ *  Packets that wait to be pulled do not count: on_wake told of them. */
 DUET_API duet_time duet_rtp_session_deadline(const duet_rtp_session *session);
-/** Queues a BYE for every stream that has sent (RFC 3550 section 6.3.7). */
+/** Queues a BYE for every stream that has sent (RFC 3550 section 6.3.7); at most 31 SSRCs, others just fall silent. */
 DUET_API void duet_rtp_session_bye(duet_rtp_session *session, duet_time now);
 
 /* ---- sending --------------------------------------------------------------------------------------------------- */
@@ -123,12 +133,16 @@ typedef struct duet_send_stream_config {
     const char *rid;   /**< NULL: none. RFC 8852 */
     uint32_t ssrc;     /**< 0: a random one */
     uint32_t rtx_ssrc; /**< 0: a random one when the section has rtx */
-    size_t history;    /**< packets kept for retransmission; 0: 1024 for video, 256 for audio when nack is negotiated */
+    size_t
+        history; /**< packets kept for retransmission where nack is negotiated, for about a second (more when the round
+                        *   trip is long); 0: at most 1024 for video, 256 for audio */
     size_t queue_limit; /**< packets waiting to be pulled; 0: 2048. More are refused with DUET_ERR_AGAIN */
     void *user;
 } duet_send_stream_config;
 
 DUET_API void duet_send_stream_config_init(duet_send_stream_config *config);
+/** @return DUET_OK, DUET_ERR_NOT_FOUND (no such section), DUET_ERR_INVALID (an SSRC that is in use, a long rid),
+ *          DUET_ERR_NOMEM */
 DUET_API int duet_send_stream_create(duet_send_stream **out, duet_rtp_session *session,
                                      const duet_send_stream_config *config);
 DUET_API void duet_send_stream_destroy(duet_send_stream *stream); /**< queues a BYE when it has sent; NULL is fine */
@@ -150,7 +164,8 @@ DUET_API int duet_send_stream_send(duet_send_stream *stream, uint8_t payload_typ
  *  Sequence number and timestamp are the caller's: for SFUs and researchers. One that was sent already is sent again. */
 DUET_API int duet_send_stream_forward(duet_send_stream *stream, const duet_rtp_packet *packet,
                                       const duet_rtp_extensions *extensions, duet_time now);
-/** Most payload bytes that duet_send_stream_send takes now for this section's extensions. */
+/** Most payload bytes that duet_send_stream_send takes now, with the extensions that the session sets, audio level, video
+ *  orientation and content type. Further ones of yours take their length from it. */
 DUET_API size_t duet_send_stream_payload_max(const duet_send_stream *stream);
 /** The random first timestamp and its clock: what a sender report of now would say (RFC 3550 section 5.1, 6.4.1). */
 DUET_API uint32_t duet_send_stream_timestamp_base(const duet_send_stream *stream);

@@ -574,43 +574,68 @@ static void cc_results(void *user, const duet_packet_result *results, size_t cou
     }
 }
 
-static void feedback_tells_the_fate_of_every_packet(void **state)
+/* Twenty seconds of video whose sender is told what became of it. */
+static void run_with_feedback(media_pair *p)
 {
-    (void)state;
-    media_pair *p = pair_new(17);
     duet_send_stream *stream;
+    duet_send_stream_stats out;
+    duet_receive_stream_stats in;
+    duet_rtp_session_stats session;
     uint32_t counter = 0;
-    size_t received = 0;
+    size_t received = 0, reported = 0;
 
     memset(&cc, 0, sizeof(cc));
     p->rtcp_is_safe = true;
     p->loss = 0.05;
-    pair_add_video(p, "v");
     pair_stream(p, 0, "v", &stream);
     p->side[0].on_output = cc_output;
     duet_rtp_session_on_feedback(p->side[0].session, cc_results, p);
     send_video(p, stream, &counter, DUET_SECONDS(20));
     pair_run(p, DUET_SECONDS(1));
-    duet_send_stream_stats out;
     duet_send_stream_get_stats(stream, &out);
-    size_t sent = counter + (size_t)out.retransmitted_packets_sent, reported = 0;
+    size_t sent = counter + (size_t)out.retransmitted_packets_sent;
     for (size_t i = 0; i < 65536; i++) {
         received += cc.said_received[i];
         reported += cc.reported[i];
     }
-    duet_receive_stream_stats in;
     duet_receive_stream_get_stats(p->side[1].stream, &in);
     assert_int_equal(received, in.packets_received);
     assert_in_range(reported, sent - 3, sent); /* the first and last ones may be lost without a trace */
-    assert_in_range(cc.calls, 180, 420);       /* every 50 to 100 ms */
+    assert_in_range(cc.calls, 140, 420);       /* every 50 to 100 ms */
     assert_in_range(cc.longest, DUET_MS(50), DUET_MS(140));
-    duet_rtp_session_stats session;
     duet_rtp_session_get_stats(p->side[1].session, &session);
     assert_int_equal(session.transport_feedback_out, cc.calls);
     pair_run(p, DUET_SECONDS(5));
     size_t calls = cc.calls;
     pair_run(p, DUET_SECONDS(5));
     assert_int_equal(cc.calls, calls); /* nothing arrives, nothing is said */
+}
+
+static void feedback_tells_the_fate_of_every_packet(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(17);
+
+    pair_add_video(p, "v");
+    run_with_feedback(p);
+    assert_true(count_rtcp(&p->side[0], DUET_RTCP_RTPFB, DUET_RTCP_FMT_TRANSPORT_CC) > 100);
+    pair_free(p);
+}
+
+static void feedback_by_ssrc_tells_the_same(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(29);
+    duet_codec codec = pair_vp8;
+    const duet_codec *codecs[] = {&codec, &pair_rtx};
+
+    codec.feedback = DUET_FEEDBACK_NACK | DUET_FEEDBACK_CCFB;
+    duet_rtp_section section = pair_section("v", true, codecs, 2);
+    for (int i = 0; i < 2; i++)
+        duet_rtp_session_set_section(p->side[i].session, &section);
+    run_with_feedback(p);
+    assert_int_equal(count_rtcp(&p->side[0], DUET_RTCP_RTPFB, DUET_RTCP_FMT_TRANSPORT_CC), 0);
+    assert_true(count_rtcp(&p->side[0], DUET_RTCP_RTPFB, DUET_RTCP_FMT_CCFB) > 100);
     pair_free(p);
 }
 
@@ -894,6 +919,12 @@ static void a_stream_ends_with_packets_still_waiting(void **state)
 
 /* ---- memory -------------------------------------------------------------------------------------------------------- */
 
+static void take_results(void *user, const duet_packet_result *results, size_t count, duet_time now)
+{
+    (void)user, (void)results, (void)now;
+    assert_in_range(count, 1, 1024);
+}
+
 /* Everything once; whatever fails for want of memory is left out, and the rest goes on. */
 static int a_short_call(const duet_env *env, void *arg)
 {
@@ -903,10 +934,15 @@ static int a_short_call(const duet_env *env, void *arg)
     uint32_t counter = 0;
 
     (void)arg;
-    memset(&cc, 0, sizeof(cc));
+    duet_codec codec = pair_vp8;
+    const duet_codec *codecs[] = {&codec, &pair_rtx};
+    duet_rtp_section section = pair_section("v", true, codecs, 2);
+    codec.feedback |= DUET_FEEDBACK_CCFB;
     int err = pair_init(p, env, 25);
-    if (err == DUET_OK)
-        err = pair_add_video(p, "v");
+    for (int i = 0; i < 2 && err == DUET_OK; i++) {
+        duet_rtp_session_on_feedback(p->side[i].session, take_results, p);
+        err = duet_rtp_session_set_section(p->side[i].session, &section);
+    }
     duet_send_stream_config_init(&c);
     c.mid = "v";
     c.history = 16;
@@ -952,6 +988,7 @@ int main(void)
         cmocka_unit_test(fir_is_sent_when_only_that_is_negotiated),
         cmocka_unit_test(a_storm_of_requests_asks_ten_times_a_second),
         cmocka_unit_test(feedback_tells_the_fate_of_every_packet),
+        cmocka_unit_test(feedback_by_ssrc_tells_the_same),
         cmocka_unit_test(late_packets_are_reported_after_all),
         cmocka_unit_test(feedback_about_packets_that_never_were_is_ignored),
         cmocka_unit_test(remb_is_said_at_once_when_it_falls_and_later_when_it_rises),
