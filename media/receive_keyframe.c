@@ -26,10 +26,10 @@ void duet_receive_stream_request_keyframe(duet_receive_stream *stream, duet_time
     stream->fir_sequence++;
     if (stream->has_asked && now < stream->asked_keyframe + INTERVAL_MIN) {
         duet_rtp_timer_set(stream->session, &stream->keyframe_timer, stream->asked_keyframe + INTERVAL_MIN);
-        return;
+    } else {
+        stream->keyframe_due = true;
+        duet_receive_stream_has_feedback(stream);
     }
-    stream->keyframe_due = true;
-    duet_receive_stream_has_feedback(stream);
     duet_rtp_session_wake(stream->session);
 }
 

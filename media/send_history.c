@@ -190,6 +190,15 @@ static int write_retransmission(duet_send_stream *stream, const rtp_slot *kept, 
     return DUET_OK;
 }
 
+static void count_resent(duet_send_stream_stats *stats, const rtp_slot *slot)
+{
+    stats->packets_sent++;
+    stats->bytes_sent += slot->payload_len;
+    stats->header_bytes_sent += slot->len - slot->payload_len;
+    stats->retransmitted_packets_sent++;
+    stats->retransmitted_bytes_sent += slot->payload_len;
+}
+
 rtp_slot *duet_send_history_next(duet_rtp_session *session)
 {
     rtp_slot *kept = session->resend_first;
@@ -210,7 +219,6 @@ rtp_slot *duet_send_history_next(duet_rtp_session *session)
         return NULL;
     }
     stream->sent_since_report = true;
-    stream->stats.retransmitted_packets_sent++;
-    stream->stats.retransmitted_bytes_sent += out->payload_len;
+    count_resent(&stream->stats, out);
     return out;
 }

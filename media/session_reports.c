@@ -69,39 +69,42 @@ void duet_rtcp_reports_begin(duet_rtp_session *session, duet_time now)
     duet_rtp_timer_set(session, &session->report_timer, now + random_interval(session, true));
 }
 
-/* Whether a round has something to say. Streams that were heard in this interval; ours that have sent in it or in the one
- * before. */
-static bool mark_round(duet_rtp_session *session)
+/* Whether ours has something to report: it has sent in this interval or the one before. What a stream that fell silent kept
+ * is given back. */
+static bool mark_sender(duet_send_stream *stream)
 {
-    bool any = false;
+    stream->report_due = stream->sent_since_report || stream->sent_before;
+    stream->sent_before = stream->sent_since_report;
+    stream->sent_since_report = false;
+    if (!stream->report_due && stream->history) {
+        duet_send_history_free(stream);
+        duet_rtp_slots_trim(&stream->session->slots);
+    }
+    return stream->report_due;
+}
 
-    for (duet_receive_stream *s = session->newest; s; s = s->older) {
-        s->report_due = s->received_since_report;
-        s->received_since_report = false;
-        any = any || s->report_due;
-    }
-    for (duet_send_stream *s = session->send_streams; s; s = s->next) {
-        s->report_due = s->sent_since_report || s->sent_before;
-        s->sent_before = s->sent_since_report;
-        s->sent_since_report = false;
-        any = any || s->report_due;
-    }
-    return any;
+static bool mark_receiver(duet_receive_stream *stream)
+{
+    stream->report_due = stream->received_since_report;
+    stream->received_since_report = false;
+    return stream->report_due;
 }
 
 void duet_rtcp_report_timer(void *owner, duet_time now)
 {
     duet_rtp_session *session = owner;
 
-    if (mark_round(session)) {
-        session->report_due = true;
+    session->report_due = false;
+    for (duet_receive_stream *s = session->newest; s; s = s->older)
+        session->report_due |= mark_receiver(s);
+    for (duet_send_stream *s = session->send_streams; s; s = s->next)
+        session->report_due |= mark_sender(s);
+    if (session->report_due) {
         duet_rtp_timer_set(session, &session->report_timer, now + random_interval(session, false));
         return;
     }
     /* Silence both ways: reports begin anew with the next packet, and nothing wakes anybody until then. */
     session->reports_began = false;
-    for (duet_send_stream *s = session->send_streams; s; s = s->next)
-        duet_send_history_free(s);
     duet_rtp_slots_trim(&session->slots);
 }
 

@@ -175,7 +175,7 @@ DUET_API void duet_send_stream_set_capture_time(duet_send_stream *stream, uint32
 
 /** W3C webrtc-stats: RTCOutboundRtpStreamStats, and RTCRemoteInboundRtpStreamStats from the peer's reports. */
 typedef struct duet_send_stream_stats {
-    uint64_t packets_sent, bytes_sent, header_bytes_sent;
+    uint64_t packets_sent, bytes_sent, header_bytes_sent; /**< with retransmissions; bytes are those of payloads */
     uint64_t retransmitted_packets_sent, retransmitted_bytes_sent;
     uint64_t nack_count, pli_count, fir_count;
     uint64_t nack_missed;   /**< asked for, but no longer kept, or sent again within the last round trip */
@@ -216,9 +216,9 @@ DUET_API duet_time duet_rtp_session_rtt(const duet_rtp_session *session);
 
 /** W3C webrtc-stats: RTCInboundRtpStreamStats and RTCRemoteOutboundRtpStreamStats. */
 typedef struct duet_receive_stream_stats {
-    uint64_t packets_received, bytes_received, header_bytes_received;
-    int64_t packets_lost; /**< RFC 3550 appendix A.3; may be negative */
-    double jitter;        /**< seconds, RFC 3550 section 6.4.1 */
+    uint64_t packets_received, bytes_received, header_bytes_received; /**< with retransmissions and duplicates */
+    int64_t packets_lost;                                             /**< RFC 3550 appendix A.3; may be negative */
+    double jitter;                                                    /**< seconds, RFC 3550 section 6.4.1 */
     uint64_t packets_duplicated, packets_reordered;
     uint64_t retransmitted_packets_received, retransmitted_bytes_received;
     uint64_t nack_count; /**< NACK packets sent */
