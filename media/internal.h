@@ -397,6 +397,10 @@ void duet_rtp_session_measured(duet_rtp_session *session, duet_time rtt);
 int duet_rtp_session_rtp(duet_rtp_session *session, const uint8_t *data, size_t len, duet_time now);
 int duet_rtp_session_rtcp(duet_rtp_session *session, const uint8_t *data, size_t len, duet_time now);
 
+#define RTCP_SENDERS_MAX 4 /* of an RTCP packet, with as many report blocks as below: all fits 1200 bytes */
+#define RTCP_BLOCKS_MAX  16
+
+size_t duet_rtcp_senders(const duet_rtp_session *session);              /* streams of ours that send */
 void duet_rtcp_reports_begin(duet_rtp_session *session, duet_time now); /* with the first packet either way */
 void duet_rtcp_report_timer(void *owner, duet_time now);
 bool duet_rtcp_is_due(const duet_rtp_session *session);

@@ -1,117 +1,11 @@
-/* RTCP that we send. When: RFC 3550 section 6.2 and 6.3, with the reduced minimum interval; feedback at once, as RFC 4585
- * section 3.3 (immediate feedback mode) permits between two. What: SR or RR and SDES first, unless reduced-size packets are
- * agreed (RFC 5506); one packet of ours reports for all our SSRCs. */
-#include "base/seeded.h"
+/* RTCP packets that we send: reports when they are due, feedback at once, as RFC 4585 section 3.3 (immediate feedback mode)
+ * permits between two. SR or RR and SDES come first, unless reduced-size packets are agreed (RFC 5506). One packet of ours
+ * reports for several SSRCs. */
 #include "media/internal.h"
 #include <string.h>
 
-#define SENDERS_PER_PACKET 4
-#define BLOCKS_PER_PACKET  16
-#define NACKS_PER_PACKET   256
-#define REMB_SSRCS_MAX     31
-#define PACKET_OVERHEAD    28 /* IPv4 and UDP count: RFC 3550 section 6.2 */
-#define INTERVAL_MAX       5.0
-#define INTERVAL_SECTION   1.0 /* at most so long while there is media */
-/* "divided by ... e - 3/2 = 1.21828": RFC 3550 section 6.3.1 */
-#define COMPENSATION 1.21828
-
-/* ---- when ---------------------------------------------------------------------------------------------------------- */
-
-static size_t count_senders(const duet_rtp_session *session)
-{
-    size_t count = 0;
-
-    for (const duet_send_stream *s = session->send_streams; s; s = s->next)
-        count += s->sent_since_report || s->sent_before;
-    return count;
-}
-
-static size_t count_send_streams(const duet_rtp_session *session)
-{
-    size_t count = 0;
-
-    for (const duet_send_stream *s = session->send_streams; s; s = s->next)
-        count++;
-    return count;
-}
-
-/* RFC 3550 section 6.3.1. There are two of us, and each reports for all its SSRCs in a packet, or a few when they are many:
- * those are the members that share the bandwidth. */
-static double deterministic_interval(const duet_rtp_session *session, bool is_first)
-{
-    double bandwidth = (double)session->config.rtcp_bandwidth / 8, len = session->average_rtcp_len + PACKET_OVERHEAD;
-    double packets = 1 + (double)(count_send_streams(session) / SENDERS_PER_PACKET) +
-                     (double)(session->receivers.count / BLOCKS_PER_PACKET);
-    /* "360 divided by the session bandwidth in kilobits/second", of which RTCP takes 5 %: section 6.2 */
-    double minimum = 360.0 / ((double)session->config.rtcp_bandwidth * 20 / 1000);
-    double interval = len * (1 + packets) / bandwidth;
-
-    minimum = minimum < INTERVAL_SECTION ? minimum : INTERVAL_SECTION;
-    if (is_first)
-        minimum /= 2;
-    if (interval < minimum)
-        interval = minimum;
-    return interval < INTERVAL_MAX ? interval : INTERVAL_MAX;
-}
-
-static duet_time random_interval(duet_rtp_session *session, bool is_first)
-{
-    double unit = (double)(duet_seeded_next(&session->random) >> 11) * 0x1.0p-53;
-
-    return (duet_time)(deterministic_interval(session, is_first) * (0.5 + unit) / COMPENSATION * 1e6) + 1;
-}
-
-void duet_rtcp_reports_begin(duet_rtp_session *session, duet_time now)
-{
-    if (session->reports_began)
-        return;
-    session->reports_began = true;
-    duet_rtp_timer_set(session, &session->report_timer, now + random_interval(session, true));
-}
-
-/* Whether ours has something to report: it has sent in this interval or the one before. What a stream that fell silent kept
- * is given back. */
-static bool mark_sender(duet_send_stream *stream)
-{
-    stream->report_due = stream->sent_since_report || stream->sent_before;
-    stream->sent_before = stream->sent_since_report;
-    stream->sent_since_report = false;
-    if (!stream->report_due && stream->history) {
-        duet_send_history_free(stream);
-        duet_rtp_slots_trim(&stream->session->slots);
-    }
-    return stream->report_due;
-}
-
-static bool mark_receiver(duet_receive_stream *stream)
-{
-    stream->report_due = stream->received_since_report;
-    stream->received_since_report = false;
-    return stream->report_due;
-}
-
-void duet_rtcp_report_timer(void *owner, duet_time now)
-{
-    duet_rtp_session *session = owner;
-
-    session->report_due = false;
-    for (duet_receive_stream *s = session->newest; s; s = s->older)
-        session->report_due |= mark_receiver(s);
-    for (duet_send_stream *s = session->send_streams; s; s = s->next)
-        session->report_due |= mark_sender(s);
-    if (session->report_due) {
-        duet_rtp_timer_set(session, &session->report_timer, now + random_interval(session, false));
-        return;
-    }
-    /* Silence both ways: reports begin anew with the next packet, and nothing wakes anybody until then. */
-    session->reports_began = false;
-    duet_rtp_slots_trim(&session->slots);
-}
-
-void duet_rtcp_count_size(duet_rtp_session *session, size_t len)
-{
-    session->average_rtcp_len += ((double)len - session->average_rtcp_len) / 16;
-}
+#define NACKS_PER_PACKET 256
+#define REMB_SSRCS_MAX   31
 
 /* ---- reports ------------------------------------------------------------------------------------------------------- */
 
@@ -119,7 +13,7 @@ void duet_rtcp_count_size(duet_rtp_session *session, size_t len)
 typedef struct compound {
     duet_rtp_session *session;
     duet_rtcp_writer w;
-    duet_rtcp_sdes_item items[SENDERS_PER_PACKET + 1]; /* a CNAME for each SSRC that reports */
+    duet_rtcp_sdes_item items[RTCP_SENDERS_MAX + 1]; /* a CNAME for each SSRC that reports */
     size_t item_count;
     duet_time now;
 } compound;
@@ -132,7 +26,7 @@ uint32_t duet_rtp_session_ssrc(const duet_rtp_session *session)
 static void fill_blocks(const compound *c, duet_rtcp_report *report)
 {
     report->block_count = 0;
-    for (duet_receive_stream *s = c->session->newest; s && report->block_count < BLOCKS_PER_PACKET; s = s->older) {
+    for (duet_receive_stream *s = c->session->newest; s && report->block_count < RTCP_BLOCKS_MAX; s = s->older) {
         if (!s->report_due)
             continue;
         s->report_due = false;
@@ -163,7 +57,7 @@ static void write_reports(compound *c)
     duet_rtcp_report report = {.ssrc = duet_rtp_session_ssrc(c->session)};
 
     fill_blocks(c, &report);
-    for (duet_send_stream *s = c->session->send_streams; s && c->item_count < SENDERS_PER_PACKET; s = s->next) {
+    for (duet_send_stream *s = c->session->send_streams; s && c->item_count < RTCP_SENDERS_MAX; s = s->next) {
         if (!s->report_due)
             continue;
         s->report_due = false;
@@ -192,7 +86,7 @@ static bool reports_are_left(const duet_rtp_session *session)
 
 static bool wants_rtt(const duet_rtp_session *session)
 {
-    if (count_senders(session) > 0 || session->receivers.count == 0)
+    if (duet_rtcp_senders(session) > 0 || session->receivers.count == 0)
         return false; /* receiver reports tell */
     for (size_t i = 0; i < session->section_count; i++) {
         if (session->sections[i]->receiver_rtt)

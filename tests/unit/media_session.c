@@ -639,6 +639,39 @@ static void feedback_by_ssrc_tells_the_same(void **state)
     pair_free(p);
 }
 
+static void count_results(void *user, const duet_packet_result *results, size_t count, duet_time now)
+{
+    size_t *received = user;
+
+    (void)now;
+    for (size_t i = 0; i < count; i++)
+        *received += results[i].received;
+}
+
+static void transport_wide_numbers_wrap(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(30);
+    duet_send_stream *stream;
+    duet_receive_stream_stats in;
+    size_t received = 0;
+
+    p->loss = 0.02;
+    p->rtcp_is_safe = true;
+    pair_add_video(p, "v");
+    pair_stream(p, 0, "v", &stream);
+    duet_rtp_session_on_feedback(p->side[0].session, count_results, &received);
+    for (uint32_t i = 0; i < 150000; i++) {
+        pair_send(p, stream, 96, i, i * 100, 20);
+        if (i % 4 == 3)
+            pair_step(p);
+    }
+    pair_run(p, DUET_SECONDS(1));
+    duet_receive_stream_get_stats(p->side[1].stream, &in);
+    assert_int_equal(received, in.packets_received);
+    pair_free(p);
+}
+
 static void late_packets_are_reported_after_all(void **state)
 {
     (void)state;
@@ -989,6 +1022,7 @@ int main(void)
         cmocka_unit_test(a_storm_of_requests_asks_ten_times_a_second),
         cmocka_unit_test(feedback_tells_the_fate_of_every_packet),
         cmocka_unit_test(feedback_by_ssrc_tells_the_same),
+        cmocka_unit_test(transport_wide_numbers_wrap),
         cmocka_unit_test(late_packets_are_reported_after_all),
         cmocka_unit_test(feedback_about_packets_that_never_were_is_ignored),
         cmocka_unit_test(remb_is_said_at_once_when_it_falls_and_later_when_it_rises),
