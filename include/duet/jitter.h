@@ -10,9 +10,10 @@
 extern "C" {
 #endif
 
-/** A packet for a buffer. Its payload is copied. */
+/** A packet for a buffer. Its payload is copied. One that is nothing but padding (RFC 3550 section 5.1) is inserted too, with
+ *  len 0: its sequence number is not missing. */
 typedef struct duet_jitter_packet {
-    int64_t sequence; /**< extended, without wraps */
+    int64_t sequence; /**< extended, without wraps: 0 to 2^62 */
     uint32_t timestamp;
     bool marker;
     uint8_t payload_type;
@@ -57,23 +58,27 @@ typedef struct duet_audio_piece {
 DUET_API void duet_audio_jitter_config_init(duet_audio_jitter_config *config);
 DUET_API int duet_audio_jitter_create(duet_audio_jitter **out, const duet_audio_jitter_config *config);
 DUET_API void duet_audio_jitter_destroy(duet_audio_jitter *jitter);
-/** @return DUET_OK; DUET_ERR_STATE (too late: its place has been played); DUET_ERR_NOT_FOUND (there already);
- *          DUET_ERR_TOO_LARGE; DUET_ERR_NOMEM */
+/** Two packets in a row that are far behind begin the stream anew (RFC 3550 appendix A.1).
+ *  @return DUET_OK; DUET_ERR_STATE (too late: its place has been played); DUET_ERR_NOT_FOUND (there already);
+ *          DUET_ERR_TOO_LARGE (longer than 65535 or bytes_max); DUET_ERR_INVALID (sequence); DUET_ERR_NOMEM */
 DUET_API int duet_audio_jitter_insert(duet_audio_jitter *jitter, const duet_jitter_packet *packet);
-/** The next piece. The player calls it when the last one has been played: at once after SKIP.
+/** The next piece. The player calls it when the last one has been played: at once after SKIP. The delay is changed where
+ *  nobody hears it: in pauses of the sender, in silence, and where sound is made up anyway. Only what is later than delay_max is
+ *  left out at once. After two seconds without a packet it waits as at the beginning.
  *  @param silent  the sound that was played last was silence: the delay may be changed here */
 DUET_API void duet_audio_jitter_next(duet_audio_jitter *jitter, duet_audio_piece *out, bool silent, duet_time now);
 /** Plays later for lip sync, at least this much after arrival; 0: no wish. */
 DUET_API void duet_audio_jitter_set_delay_min(duet_audio_jitter *jitter, duet_time delay);
 
-/** W3C webrtc-stats, times in microseconds, samples in clock units. */
+/** W3C webrtc-stats, times in microseconds, samples in clock units of what the packets are believed to hold. */
 typedef struct duet_audio_jitter_stats {
     uint64_t packets_inserted, packets_late, packets_duplicated, packets_discarded;
     uint64_t samples_played, concealed_samples, silent_concealed_samples, concealment_events;
     uint64_t inserted_for_deceleration, removed_for_acceleration;
     uint64_t fec_packets;          /**< DECODE_FEC that were given */
-    duet_time jitter_buffer_delay; /**< sum over what was emitted */
+    duet_time jitter_buffer_delay; /**< sum over the samples that were emitted, from arrival on */
     uint64_t jitter_buffer_emitted_count;
+    /** What is wished for, and what the last packet had: over the fastest packets of late, not counting the network. */
     duet_time target_delay, current_delay;
 } duet_audio_jitter_stats;
 
@@ -81,6 +86,8 @@ DUET_API void duet_audio_jitter_get_stats(const duet_audio_jitter *jitter, duet_
 
 /* ---- video ------------------------------------------------------------------------------------------------------- */
 
+/** With an audio format it puts encoded packets in order: each is a frame and counts as a key frame, none waits for more than
+ *  the packet before it, nothing is delayed, and no key frame is ever needed. */
 typedef struct duet_video_jitter duet_video_jitter;
 
 typedef struct duet_video_jitter_config {
@@ -107,9 +114,12 @@ typedef struct duet_jitter_frame {
 DUET_API void duet_video_jitter_config_init(duet_video_jitter_config *config);
 DUET_API int duet_video_jitter_create(duet_video_jitter **out, const duet_video_jitter_config *config);
 DUET_API void duet_video_jitter_destroy(duet_video_jitter *jitter);
-/** As duet_audio_jitter_insert; DUET_ERR_MALFORMED: its payload descriptor. */
+/** As duet_audio_jitter_insert; DUET_ERR_MALFORMED: its payload descriptor, then its frame is lost. A sequence number that
+ *  is packets_max or more ahead, or more than fits, empties the buffer. */
 DUET_API int duet_video_jitter_insert(duet_video_jitter *jitter, const duet_jitter_packet *packet);
-/** The next frame that is complete, whose references have been given out, and whose time to be decoded has come.
+/** The next frame that is complete, whose references have been given out, and whose time to be decoded has come: 10 ms
+ *  before its render time, which follows the timestamps with the delay of the network's jitter. A frame for which there is no
+ *  memory is as good as lost.
  *  @return 1 and a frame; 0: none now, see the deadline */
 DUET_API int duet_video_jitter_next(duet_video_jitter *jitter, duet_jitter_frame *out, duet_time now);
 /** When duet_video_jitter_next may have one without another packet; also when it gives up waiting. */
@@ -118,7 +128,7 @@ DUET_API duet_time duet_video_jitter_deadline(const duet_video_jitter *jitter);
 DUET_API bool duet_video_jitter_needs_keyframe(const duet_video_jitter *jitter);
 /** The decoder could not use the last frame. */
 DUET_API void duet_video_jitter_lost(duet_video_jitter *jitter);
-/** Packets up to here will not be used any more: duet_receive_stream_skip_to. */
+/** Packets up to here will not be used any more: duet_receive_stream_skip_to. INT64_MIN: none have been left behind. */
 DUET_API int64_t duet_video_jitter_skipped_to(const duet_video_jitter *jitter);
 /** From the playout-delay extension, and for lip sync. */
 DUET_API void duet_video_jitter_set_delay(duet_video_jitter *jitter, duet_time min, duet_time max);
