@@ -3,6 +3,7 @@
 #define DUET_APPS_ECHO_H
 
 #include "app_signaling.h"
+#include "media_echo.h"
 #include <jansson.h>
 
 #define ECHO_PEERS_MAX 256
@@ -33,6 +34,7 @@ typedef struct echo_peer {
     bool connected, over;
     duet_time started;
     uint64_t messages, bytes; /* echoed */
+    media_echo *media;        /* of each track */
 } echo_peer;
 
 struct echo {

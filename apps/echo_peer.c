@@ -18,6 +18,9 @@ echo_peer *echo_peer_find(const echo *e, const char *name)
 static void free_peer(echo *e, echo_peer *p)
 {
     e->peer_count--;
+#ifdef DUET_HAVE_MEDIA
+    media_echo_free(&p->media);
+#endif
     app_connection_close(&p->connection);
     free(p);
 }
@@ -263,6 +266,17 @@ static void on_data_channel(void *user, duet_pc *pc, duet_dc *dc)
     duet_dc_set_callbacks(dc, &callbacks);
 }
 
+#ifdef DUET_HAVE_MEDIA
+static void on_track(void *user, duet_pc *pc, duet_transceiver *transceiver)
+{
+    echo_peer *p = user;
+
+    (void)pc;
+    if (media_echo_start(&p->media, transceiver) != DUET_OK)
+        app_error("%.8s: out of memory: a track is not echoed", p->name);
+}
+#endif
+
 /* ---- life ---- */
 
 echo_peer *echo_peer_create(echo *e, const char *name)
@@ -285,6 +299,10 @@ echo_peer *echo_peer_create(echo *e, const char *name)
     config.on_connection_state = on_connection_state;
     if (!e->options.is_call)
         config.on_data_channel = on_data_channel;
+#ifdef DUET_HAVE_MEDIA
+    if (!e->options.is_call)
+        config.on_track = on_track;
+#endif
     config.user = p;
     options.shared_trace = e->trace;
     options.mux = e->mux;

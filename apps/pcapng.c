@@ -1,4 +1,4 @@
-/* Writer of pcapng (draft-ietf-opsawg-pcapng): section header, two interfaces, enhanced packets, decryption secrets. */
+/* Writer of pcapng (draft-ietf-opsawg-pcapng): section header, three interfaces, enhanced packets, decryption secrets. */
 #include "pcapng.h"
 #include <string.h>
 
@@ -56,6 +56,7 @@ void pcapng_begin(FILE *f)
     put32(f, 28);
     put_interface(f, LINKTYPE_RAW);
     put_interface(f, LINKTYPE_SCTP);
+    put_interface(f, LINKTYPE_RAW);
 }
 
 static void put_packet(FILE *f, uint32_t interface, duet_time time, bool outgoing, const uint8_t *head, size_t head_len,
@@ -158,6 +159,17 @@ void pcapng_datagram(FILE *f, duet_time time, const duet_path *path, bool outgoi
 void pcapng_sctp(FILE *f, duet_time time, bool outgoing, const uint8_t *data, size_t len)
 {
     put_packet(f, PCAPNG_SCTP, time, outgoing, NULL, 0, data, len);
+}
+
+void pcapng_rtp(FILE *f, duet_time time, bool outgoing, const uint8_t *data, size_t len)
+{
+    bool is_rtcp = len >= 2 && data[1] >= 192 && data[1] <= 223; /* RFC 5761 section 4 */
+    duet_address own = {.family = DUET_AF_INET, .ip = {192, 0, 2, 1}, .port = is_rtcp ? 5005 : 5004};
+    duet_address peer = {.family = DUET_AF_INET, .ip = {192, 0, 2, 2}, .port = own.port};
+    uint8_t head[48];
+    size_t head_len = make_headers(head, outgoing ? &own : &peer, outgoing ? &peer : &own, data, len);
+
+    put_packet(f, PCAPNG_RTP, time, outgoing, head, head_len, data, len);
 }
 
 void pcapng_secret(FILE *f, const char *line)

@@ -1,6 +1,9 @@
 /* duet peer: one WebRTC peer whose signaling is JSON lines on standard input and output, so that a script can join any
- * two stacks. It runs a data channel test and says how it went. */
+ * two stacks. It tests a data channel, audio and video, and says how it went. */
 #include "line_signaling.h"
+#ifdef DUET_HAVE_MEDIA
+#include "peer_media.h"
+#endif
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +17,8 @@
 
 typedef struct peer_options {
     app_connection_options connection;
-    bool is_offer, data, no_trickle, restart;
+    bool is_offer, data, audio, video, echo, no_trickle, restart;
+    const char *codec; /* preferred for video; NULL: VP8 */
     double timeout;
     const char *name;
     duet_setup setup;
@@ -37,8 +41,11 @@ typedef struct peer {
     bool echoed[MESSAGE_COUNT];
     size_t echo_next; /* ordered channels: the echo that is due */
     unsigned sent, received, echo_ok, bad, max_sent;
-    bool empty_text, empty_binary, opened, connected;
-    bool restarting, restart_message_sent, restart_answered;
+    bool empty_text, empty_binary, opened, connected, data_done;
+    bool restarting, restart_message_sent, restart_answered, restart_echoed;
+#ifdef DUET_HAVE_MEDIA
+    peer_media media;
+#endif
     uint64_t selected_before;
     int restart_polls;
     bool finished;
@@ -134,6 +141,9 @@ static void write_result(peer *p)
     json_object_set_new(r, "dcMaxSent", json_integer(p->max_sent));
     json_object_set_new(r, "dcEmptyText", json_boolean(p->empty_text));
     json_object_set_new(r, "dcEmptyBinary", json_boolean(p->empty_binary));
+#ifdef DUET_HAVE_MEDIA
+    peer_media_result(&p->media, p->pc, r);
+#endif
     app_stats_summary(p->pc, r);
     app_lines_write(r);
 }
@@ -149,10 +159,11 @@ static void fail(peer *p, const char *what, int err)
 static void timed_out(void *arg)
 {
     peer *p = arg;
-    const char *reason = !p->connected             ? "timeout: not connected"
-                         : !p->opened              ? "timeout: the data channel did not open"
-                         : !p->signaling.done_sent ? "timeout: not all echoes came back"
-                                                   : "timeout: the peer did not say done";
+    const char *reason = !p->connected                      ? "timeout: not connected"
+                         : p->options.data && !p->opened    ? "timeout: the data channel did not open"
+                         : p->options.data && !p->data_done ? "timeout: not all echoes came back"
+                         : !p->signaling.done_sent          ? "timeout: not enough media came"
+                                                            : "timeout: the peer did not say done";
 
     finish(p, false, reason);
 }
@@ -185,6 +196,25 @@ static void restart_ice(peer *p)
     line_signaling_offer(&p->signaling, true);
 }
 
+static bool media_is_done(const peer *p)
+{
+#ifdef DUET_HAVE_MEDIA
+    return peer_media_passed(&p->media);
+#else
+    (void)p;
+    return true;
+#endif
+}
+
+static void media_after_restart(peer *p)
+{
+#ifdef DUET_HAVE_MEDIA
+    peer_media_require_more(&p->media);
+#else
+    (void)p;
+#endif
+}
+
 /* The message after the restart should travel on the new pair: wait for it to be selected. */
 static void poll_restart(void *arg)
 {
@@ -201,6 +231,9 @@ static void poll_restart(void *arg)
         return;
     }
     p->restart_message_sent = true;
+    media_after_restart(p);
+    if (!p->channel)
+        return;
     int err = duet_dc_send(p->channel, restart_text, sizeof(restart_text) - 1, true);
     if (err != DUET_OK)
         fail(p, "message after the restart", err);
@@ -208,12 +241,25 @@ static void poll_restart(void *arg)
 
 /* ---- the offerer's test ---- */
 
-static void conditions_met(peer *p)
+/* Everything that was asked for has passed: the restart, or the end. */
+static void check_conditions(peer *p)
 {
-    if (p->options.restart && !p->restarting)
-        restart_ice(p);
-    else if (!p->options.restart)
+    bool data_done = !p->options.data || p->data_done;
+
+    if (!data_done || !media_is_done(p))
+        return;
+    if (!p->options.restart)
         line_signaling_done(&p->signaling);
+    else if (!p->restarting)
+        restart_ice(p);
+    else if (p->restart_message_sent && (!p->channel || p->restart_echoed))
+        line_signaling_done(&p->signaling);
+}
+
+static void data_passed(peer *p)
+{
+    p->data_done = true;
+    check_conditions(p);
 }
 
 static void check_done(peer *p)
@@ -225,7 +271,7 @@ static void check_done(peer *p)
         ok += p->echoed[i];
     bool all_sent = p->next == MESSAGE_COUNT;
     if (ok == required && all_sent && p->bad == 0)
-        conditions_met(p);
+        data_passed(p);
 }
 
 static void send_message(peer *p, size_t i)
@@ -314,7 +360,8 @@ static void explain_bad_echo(const peer *p, const uint8_t *data, size_t len, boo
 static void echo_came(peer *p, const uint8_t *data, size_t len, bool is_text)
 {
     if (p->restart_message_sent && len == sizeof(restart_text) - 1 && memcmp(data, restart_text, len) == 0) {
-        line_signaling_done(&p->signaling);
+        p->restart_echoed = true;
+        check_conditions(p);
         return;
     }
     /* In order: the next one, or behind a lost empty one. On lossy channels: any that has not come yet. */
@@ -355,7 +402,7 @@ static void on_message(void *user, duet_dc *dc, const uint8_t *data, size_t len,
     if (len > p->max_sent)
         p->max_sent = (unsigned)len;
     if (p->sent >= (p->lossy_channel ? LOSSY_REQUIRED : MESSAGES_REQUIRED))
-        line_signaling_done(&p->signaling);
+        data_passed(p);
 }
 
 static void on_open(void *user, duet_dc *dc)
@@ -433,6 +480,36 @@ static void create_channel(peer *p)
         fail(p, "--chan", err);
 }
 
+/* ---- media ---- */
+
+#ifdef DUET_HAVE_MEDIA
+static void media_passed(void *user)
+{
+    check_conditions(user);
+}
+
+static void on_track(void *user, duet_pc *pc, duet_transceiver *transceiver)
+{
+    peer *p = user;
+
+    (void)pc;
+    peer_media_track(&p->media, transceiver);
+}
+
+static void start_media(peer *p)
+{
+    p->media.audio = p->options.audio;
+    p->media.video = p->options.video;
+    p->media.echo = p->options.echo;
+    p->media.codec = p->options.codec;
+    p->media.on_passed = media_passed;
+    p->media.user = p;
+    int err = peer_media_start(&p->media, p->pc, p->net);
+    if (err != DUET_OK)
+        fail(p, "media", err);
+}
+#endif
+
 /* ---- signaling ---- */
 
 static void on_ice_candidate(void *user, duet_pc *pc, const duet_pc_candidate *candidate)
@@ -500,11 +577,15 @@ static void both_done(void *user)
 
 static void usage(FILE *f)
 {
-    fputs("Usage: duet peer offer|answer [--data] [options]\n\n"
+    fputs("Usage: duet peer offer|answer [--data] [--audio] [--video] [options]\n\n"
           "One peer; its signaling is JSON lines on standard input and output. A script that copies the lines of one "
           "peer\n"
           "to another one connects them, whatever stack they are made of. The last line is the result.\n\n"
           "  --data               data channel test: ten messages and their echoes\n"
+          "  --audio              an Opus section; a tone is sent\n"
+          "  --video              a video section; a moving pattern with a frame counter is sent\n"
+          "  --codec NAME         preferred video codec, VP8 or VP9; with --echo also H264, H265, AV1\n"
+          "  --echo               send back the media that comes, as it comes, instead of tone and pattern\n"
           "  --chan JSON          RTCDataChannelInit of the channel, for example '{\"ordered\":false}'\n"
           "  --no-trickle         descriptions carry all candidates\n"
           "  --restart            offerer: restart ICE after the test and send once more\n"
@@ -520,6 +601,7 @@ enum {
     OPTION_AUDIO,
     OPTION_VIDEO,
     OPTION_CODEC,
+    OPTION_ECHO,
     OPTION_TIMEOUT,
     OPTION_NO_TRICKLE,
     OPTION_RESTART,
@@ -535,6 +617,7 @@ static const struct option long_options[] = {
     {"audio", no_argument, NULL, OPTION_AUDIO},
     {"video", no_argument, NULL, OPTION_VIDEO},
     {"codec", required_argument, NULL, OPTION_CODEC},
+    {"echo", no_argument, NULL, OPTION_ECHO},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"no-trickle", no_argument, NULL, OPTION_NO_TRICKLE},
     {"restart", no_argument, NULL, OPTION_RESTART},
@@ -566,9 +649,20 @@ static bool parse_setup(peer_options *o, const char *value)
     return false;
 }
 
-static void not_supported(peer_options *o, const char *what)
+/* What this build cannot do. */
+static void note_unsupported(peer_options *o)
 {
-    json_array_append_new(o->unsupported, json_string(what));
+#ifdef DUET_HAVE_MEDIA
+    if (o->codec && !o->echo && !media_can_encode(o->codec))
+        json_array_append_new(o->unsupported, json_string("codec"));
+#else
+    if (o->audio)
+        json_array_append_new(o->unsupported, json_string("audio"));
+    if (o->video)
+        json_array_append_new(o->unsupported, json_string("video"));
+    if (o->codec)
+        json_array_append_new(o->unsupported, json_string("codec"));
+#endif
 }
 
 /* @return false after an error message */
@@ -583,13 +677,16 @@ static bool parse_option(peer_options *o, int option, const char *value)
         o->data = true;
         return true;
     case OPTION_AUDIO:
-        not_supported(o, "audio");
+        o->audio = true;
         return true;
     case OPTION_VIDEO:
-        not_supported(o, "video");
+        o->video = true;
+        return true;
+    case OPTION_ECHO:
+        o->echo = true;
         return true;
     case OPTION_CODEC:
-        not_supported(o, "codec");
+        o->codec = value;
         return true;
     case OPTION_TIMEOUT:
         return app_parse_timeout(value, &o->timeout);
@@ -632,6 +729,7 @@ static int parse_command_line(peer_options *o, int argc, char **argv)
         usage(stderr);
         return APP_BAD_USAGE;
     }
+    note_unsupported(o);
     if (json_array_size(o->unsupported) > 0) {
         app_lines_write(json_pack("{s:s,s:b,s:O}", "type", "result", "ok", 0, "unsupported", o->unsupported));
         return APP_UNSUPPORTED;
@@ -647,6 +745,9 @@ static int run(peer *p)
     config.on_ice_gathering_state = on_gathering_state;
     config.on_connection_state = on_connection_state;
     config.on_data_channel = on_data_channel;
+#ifdef DUET_HAVE_MEDIA
+    config.on_track = on_track;
+#endif
     config.answer_setup = p->options.setup;
     config.user = p;
     int code = app_connection_open(&p->connection, &p->options.connection, &config, NULL);
@@ -656,6 +757,9 @@ static int run(peer *p)
     p->net = p->connection.net;
     p->started = duet_net_now(p->net);
     duet_net_timer_start(&p->timeout, p->net, (duet_time)(p->options.timeout * 1e6), timed_out, p);
+#ifdef DUET_HAVE_MEDIA
+    start_media(p);
+#endif
     create_channel(p);
     p->signaling = (line_signaling){.connection = &p->connection,
                                     .is_offer = p->options.is_offer,
@@ -674,6 +778,9 @@ static int run(peer *p)
     duet_net_timer_cancel(p->lossy);
     duet_net_timer_cancel(p->restart);
     line_signaling_stop(&p->signaling);
+#ifdef DUET_HAVE_MEDIA
+    peer_media_stop(&p->media);
+#endif
     app_connection_close(&p->connection);
     return p->exit_code;
 }

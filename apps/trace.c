@@ -114,6 +114,8 @@ static void write_packet(app_trace *t, const duet_trace_event *e)
         return;
     if (e->layer == DUET_LAYER_SCTP)
         pcapng_sctp(t->pcap, time, e->outgoing, e->data, e->len);
+    else if (e->layer == DUET_LAYER_RTP)
+        pcapng_rtp(t->pcap, time, e->outgoing, e->data, e->len);
     else if (e->path)
         pcapng_datagram(t->pcap, time, e->path, e->outgoing, e->data, e->len);
 }

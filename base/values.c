@@ -133,3 +133,22 @@ bool duet_ice_credentials_valid(const duet_ice_credentials *c)
 {
     return all_ice_chars(c->ufrag, 4, DUET_UFRAG_MAX) && all_ice_chars(c->pwd, 22, DUET_PWD_MAX);
 }
+
+/* ---- SRTP protection profiles, RFC 5764 section 4.1.2, RFC 7714 section 14.2 ---- */
+
+const char *duet_srtp_profile_name(duet_srtp_profile profile)
+{
+    switch (profile) {
+    case DUET_SRTP_AES128_CM_SHA1_80:
+        return "SRTP_AES128_CM_SHA1_80";
+    case DUET_SRTP_AES128_CM_SHA1_32:
+        return "SRTP_AES128_CM_SHA1_32";
+    case DUET_SRTP_AEAD_AES_128_GCM:
+        return "SRTP_AEAD_AES_128_GCM";
+    case DUET_SRTP_AEAD_AES_256_GCM:
+        return "SRTP_AEAD_AES_256_GCM";
+    case DUET_SRTP_NONE:
+        break;
+    }
+    return NULL;
+}

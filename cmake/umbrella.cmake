@@ -4,6 +4,12 @@ include(CMakePackageConfigHelpers)
 
 get_property(duet_modules GLOBAL PROPERTY DUET_MODULES)
 list(REMOVE_ITEM duet_modules duet_signaling duet_inspect) # the tool's own
+# Encoders and decoders stay out of libduet: who moves no media, or only encoded media, should not need Opus and libvpx.
+list(REMOVE_ITEM duet_modules duet_codecs)
+set(duet_extra)
+if(DUET_MEDIA)
+    set(duet_extra duet_codecs)
+endif()
 
 add_library(duet_library)
 add_library(duet::duet ALIAS duet_library)
@@ -16,8 +22,11 @@ target_include_directories(duet_library PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURC
                                                $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_link_libraries(duet_library PRIVATE OpenSSL::SSL OpenSSL::Crypto PkgConfig::USRSCTP PkgConfig::CARES
                                            Threads::Threads $<BUILD_INTERFACE:duet_options>)
+if(DUET_MEDIA)
+    target_link_libraries(duet_library PRIVATE PkgConfig::SRTP)
+endif()
 
-install(TARGETS duet_library ${duet_modules} EXPORT duet_targets
+install(TARGETS duet_library ${duet_modules} ${duet_extra} EXPORT duet_targets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/duet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} PATTERN signaling.h EXCLUDE PATTERN utcp.h EXCLUDE)
 install(EXPORT duet_targets NAMESPACE duet:: FILE duetTargets.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/duet)
@@ -28,5 +37,8 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/duetConfigVersion.cmake C
 install(FILES ${PROJECT_BINARY_DIR}/duetConfig.cmake ${PROJECT_BINARY_DIR}/duetConfigVersion.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/duet)
 
+if(DUET_MEDIA)
+    set(DUET_PC_MEDIA ", libsrtp2")
+endif()
 configure_file(cmake/duet.pc.in ${PROJECT_BINARY_DIR}/duet.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/duet.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -126,29 +126,13 @@ static void forget_errors(void)
 
 /* ---- one handshake --------------------------------------------------------------------------------------------- */
 
-static const char *profile_name(duet_srtp_profile profile)
-{
-    switch (profile) {
-    case DUET_SRTP_AES128_CM_SHA1_80:
-        return "SRTP_AES128_CM_SHA1_80";
-    case DUET_SRTP_AES128_CM_SHA1_32:
-        return "SRTP_AES128_CM_SHA1_32";
-    case DUET_SRTP_AEAD_AES_128_GCM:
-        return "SRTP_AEAD_AES_128_GCM";
-    case DUET_SRTP_AEAD_AES_256_GCM:
-        return "SRTP_AEAD_AES_256_GCM";
-    default:
-        return NULL;
-    }
-}
-
 static int set_srtp_profiles(SSL *ssl, const duet_srtp_profile *profiles, size_t count)
 {
     char list[256] = "";
     size_t used = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const char *name = profile_name(profiles[i]);
+        const char *name = duet_srtp_profile_name(profiles[i]);
         if (!name || used + strlen(name) + 2 > sizeof(list))
             return DUET_ERR_INVALID;
         used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i ? ":" : "", name);

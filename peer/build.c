@@ -1,45 +1,8 @@
-/* Builds offers and answers from the state of the connection: RFC 9429 sections 5.2 and 5.3. Media sections are
- * answered as inactive with the codecs in common, so that the bundle keeps the shape that the peer offered. */
-#include "peer/internal.h"
+/* Builds offers and answers from the state of the connection: RFC 9429 sections 5.2 and 5.3. What they say about media is
+ * in media_build.c. */
+#include "peer/media.h"
 #include <stdio.h>
 #include <string.h>
-
-/* ---- what media may be agreed ---- */
-
-#define FEEDBACK_VIDEO                                                                                                 \
-    (DUET_FEEDBACK_NACK | DUET_FEEDBACK_NACK_PLI | DUET_FEEDBACK_CCM_FIR | DUET_FEEDBACK_TRANSPORT_CC)
-
-static const duet_codec audio_codecs[] = {
-    {"opus", 111, 48000, 2, "minptime=10;useinbandfec=1", DUET_FEEDBACK_TRANSPORT_CC},
-    {"PCMU", 0, 8000, 1, "", 0},
-    {"PCMA", 8, 8000, 1, "", 0},
-    {"telephone-event", 110, 48000, 1, "", 0},
-};
-
-static const duet_codec video_codecs[] = {
-    {"VP8", 96, 90000, 1, "", FEEDBACK_VIDEO},
-    {"rtx", 97, 90000, 1, "apt=96", 0},
-    {"VP9", 98, 90000, 1, "profile-id=0", FEEDBACK_VIDEO},
-    {"rtx", 99, 90000, 1, "apt=98", 0},
-    {"H264", 102, 90000, 1, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f", FEEDBACK_VIDEO},
-    {"rtx", 103, 90000, 1, "apt=102", 0},
-    {"AV1", 45, 90000, 1, "", FEEDBACK_VIDEO},
-    {"rtx", 46, 90000, 1, "apt=45", 0},
-};
-
-#define CODECS_OWN_MAX 8
-
-static size_t own_codecs(duet_sdp_media_kind kind, const duet_codec **list)
-{
-    const duet_codec *table = kind == DUET_SDP_AUDIO ? audio_codecs : video_codecs;
-    size_t count = kind == DUET_SDP_AUDIO   ? sizeof(audio_codecs) / sizeof(audio_codecs[0])
-                   : kind == DUET_SDP_VIDEO ? sizeof(video_codecs) / sizeof(video_codecs[0])
-                                            : 0;
-
-    for (size_t i = 0; i < count; i++)
-        list[i] = &table[i];
-    return count;
-}
 
 /* ---- a description under construction ---- */
 
@@ -50,14 +13,17 @@ typedef struct draft {
     const duet_sdp_section **list;
     duet_sdp_transport *transports;
     const duet_fingerprint *fingerprints[1];
-    const duet_codec *audio[CODECS_OWN_MAX], *video[CODECS_OWN_MAX];
-    size_t audio_count, video_count;
-    char (*mids)[PC_MID_MAX + 1];
-    duet_array candidates; /* const duet_candidate *, of one transport after the other */
+    pc_media_draft **media;       /* of each section that has some */
+    char (*mids)[PC_MID_MAX + 1]; /* of new sections */
+    pc_transport *transport;      /* of new sections */
+    duet_array candidates;        /* const duet_candidate *, of one transport after the other */
 } draft;
 
 static void draft_free(draft *d)
 {
+    for (size_t i = 0; d->media && i < d->count; i++)
+        duet_free(&d->pc->env, d->media[i]);
+    duet_free(&d->pc->env, d->media);
     duet_free(&d->pc->env, d->sections);
     duet_free(&d->pc->env, d->list);
     duet_free(&d->pc->env, d->transports);
@@ -71,14 +37,13 @@ static int draft_init(draft *d, duet_pc *pc, size_t count)
     d->pc = pc;
     d->count = count;
     d->fingerprints[0] = &pc->fingerprint;
-    d->audio_count = own_codecs(DUET_SDP_AUDIO, d->audio);
-    d->video_count = own_codecs(DUET_SDP_VIDEO, d->video);
     duet_array_init(&d->candidates, &pc->env, sizeof(const duet_candidate *));
+    d->media = duet_calloc(&pc->env, (count + 1) * sizeof(pc_media_draft *));
     d->sections = duet_calloc(&pc->env, (count + 1) * sizeof(*d->sections));
     d->list = duet_calloc(&pc->env, (count + 1) * sizeof(*d->list));
     d->transports = duet_calloc(&pc->env, (count + 1) * sizeof(*d->transports));
     d->mids = duet_calloc(&pc->env, (count + 1) * sizeof(*d->mids));
-    if (!d->sections || !d->list || !d->transports || !d->mids) {
+    if (!d->media || !d->sections || !d->list || !d->transports || !d->mids) {
         draft_free(d);
         return DUET_ERR_NOMEM;
     }
@@ -128,13 +93,14 @@ static void draft_place_candidates(draft *d)
     }
 }
 
-static void draft_codecs(draft *d, size_t i, duet_sdp_media_kind kind)
+static int draft_media(draft *d, size_t i, const duet_transceiver *t, bool is_offer)
 {
-    duet_sdp_section *s = &d->sections[i];
-
-    s->direction = DUET_SDP_INACTIVE;
-    s->codecs = kind == DUET_SDP_AUDIO ? d->audio : d->video;
-    s->codec_count = kind == DUET_SDP_AUDIO ? d->audio_count : d->video_count;
+    d->media[i] = duet_calloc(&d->pc->env, sizeof(*d->media[i]));
+    if (!d->media[i])
+        return DUET_ERR_NOMEM;
+    d->sections[i].kind = t->kind;
+    pc_draft_media(d->media[i], &d->sections[i], t, is_offer);
+    return d->sections[i].codec_count > 0 ? DUET_OK : DUET_ERR_NOMEM;
 }
 
 static void draft_options(const draft *d, duet_sdp_options *options)
@@ -185,56 +151,122 @@ static pc_transport *first_transport(const duet_pc *pc)
     return NULL;
 }
 
-static bool mid_is_used(const duet_pc *pc, const char *mid)
+static bool mid_is_used(const draft *d, const char *mid)
 {
+    const duet_pc *pc = d->pc;
+    const duet_sdp *remote = pc_remote_sdp(pc);
+
     for (size_t i = 0; i < pc->sections.count; i++) {
         const pc_section *s = duet_array_at(&pc->sections, i);
         if (strcmp(s->mid, mid) == 0)
             return true;
     }
+    for (size_t i = 0; i < d->count; i++) {
+        if (strcmp(d->mids[i], mid) == 0)
+            return true;
+    }
+    for (size_t i = 0; remote && i < duet_sdp_media_count(remote); i++) {
+        if (duet_sdp_text_is(duet_sdp_media_mid(remote, i), mid))
+            return true;
+    }
     return false;
 }
 
-static void new_mid(const duet_pc *pc, char *mid, size_t size)
+static void new_mid(draft *d, size_t i)
 {
+    char mid[PC_MID_MAX + 1];
     unsigned n = 0;
 
     do
-        snprintf(mid, size, "%u", n++);
-    while (mid_is_used(pc, mid));
+        snprintf(mid, sizeof(mid), "%u", n++);
+    while (mid_is_used(d, mid));
+    memcpy(d->mids[i], mid, sizeof(mid));
+    d->sections[i].mid = d->mids[i];
 }
 
-static int draft_old_section(draft *d, size_t i, bool ice_restart)
+static int draft_section_transport(draft *d, size_t i, pc_transport *t, bool ice_restart)
 {
-    duet_pc *pc = d->pc;
-    const pc_section *s = duet_array_at(&pc->sections, i);
-    duet_sdp_section *out = &d->sections[i];
+    int err = ice_restart ? pc_transport_prepare_restart(t) : DUET_OK;
 
-    out->kind = s->kind;
-    out->mid = s->mid;
-    if (!s->transport) {
-        out->rejected = true;
-        return DUET_OK;
-    }
-    if (s->kind != DUET_SDP_APPLICATION)
-        draft_codecs(d, i, s->kind);
-    int err = ice_restart ? pc_transport_prepare_restart(s->transport) : DUET_OK;
-    if (err != DUET_OK)
-        return err;
-    return draft_transport(d, i, s->transport, DUET_SETUP_ACTPASS, ice_restart);
+    return err == DUET_OK ? draft_transport(d, i, t, DUET_SETUP_ACTPASS, ice_restart) : err;
+}
+
+/* The transport of what is new in an offer: that of the others, or one that is made. */
+static int draft_new_transport(draft *d, size_t i, bool ice_restart)
+{
+    pc_transport *t = d->transport ? d->transport : first_transport(d->pc);
+    int err = t ? DUET_OK : transport_for_new_section(d->pc, i, &t);
+
+    d->transport = t;
+    return err == DUET_OK ? draft_section_transport(d, i, t, ice_restart) : err;
+}
+
+static int draft_new_media(draft *d, size_t i, duet_transceiver *t, bool ice_restart)
+{
+    new_mid(d, i);
+    t->offered_mline = i;
+    int err = draft_media(d, i, t, true);
+    return err == DUET_OK ? draft_new_transport(d, i, ice_restart) : err;
 }
 
 static int draft_data_section(draft *d, size_t i, bool ice_restart)
 {
-    duet_pc *pc = d->pc;
-    pc_transport *t = first_transport(pc);
-    int err = t ? DUET_OK : transport_for_new_section(pc, i, &t);
+    new_mid(d, i);
+    return draft_new_transport(d, i, ice_restart);
+}
 
-    if (err != DUET_OK)
-        return err;
-    new_mid(pc, d->mids[i], sizeof(d->mids[i]));
-    d->sections[i].mid = d->mids[i];
-    return draft_transport(d, i, t, DUET_SETUP_ACTPASS, ice_restart);
+/* The next transceiver that has no m-section. */
+static duet_transceiver *next_new(const duet_pc *pc, size_t *cursor)
+{
+    duet_transceiver *t;
+
+    while ((t = pc_transceiver_at(pc, (*cursor)++))) {
+        if (t->mline == PC_NOWHERE && !t->stopped && !t->stopping)
+            return t;
+    }
+    return NULL;
+}
+
+static size_t new_count(const duet_pc *pc)
+{
+    size_t cursor = 0, count = 0;
+
+    while (next_new(pc, &cursor))
+        count++;
+    return count;
+}
+
+/* An m-section that both sides know to be rejected may be used again, with another mid: RFC 9429, 5.2.2. */
+static bool is_recyclable(const duet_pc *pc, size_t i)
+{
+    const pc_section *s = duet_array_at(&pc->sections, i);
+
+    return i < pc->stable_sections && !s->transport && s->kind != DUET_SDP_APPLICATION &&
+           pc->signaling == DUET_SIGNALING_STABLE;
+}
+
+static int draft_old_section(draft *d, size_t i, bool ice_restart, size_t *cursor)
+{
+    duet_pc *pc = d->pc;
+    const pc_section *s = duet_array_at(&pc->sections, i);
+    duet_sdp_section *out = &d->sections[i];
+    duet_transceiver *t = pc_transceiver_of_mline(pc, i);
+
+    out->kind = s->kind;
+    out->mid = s->mid;
+    if (!s->transport) {
+        duet_transceiver *recycled = is_recyclable(pc, i) ? next_new(pc, cursor) : NULL;
+        if (recycled)
+            return draft_new_media(d, i, recycled, ice_restart);
+        out->rejected = true;
+        return DUET_OK;
+    }
+    if (s->kind != DUET_SDP_APPLICATION && (!t || t->stopping)) {
+        out->rejected = true;
+        return DUET_OK;
+    }
+    int err = t ? draft_media(d, i, t, true) : DUET_OK;
+    return err == DUET_OK ? draft_section_transport(d, i, s->transport, ice_restart) : err;
 }
 
 static uint64_t announced_message_size(const duet_pc *pc)
@@ -242,24 +274,38 @@ static uint64_t announced_message_size(const duet_pc *pc)
     return pc->config.max_message_size;
 }
 
+static int draft_offer(draft *d, size_t old, bool adds_data, bool ice_restart, size_t *used)
+{
+    duet_transceiver *t;
+    size_t cursor = 0, i = old;
+    int err = DUET_OK;
+
+    for (size_t k = 0; err == DUET_OK && k < old; k++)
+        err = draft_old_section(d, k, ice_restart, &cursor);
+    while (err == DUET_OK && (t = next_new(d->pc, &cursor)))
+        err = draft_new_media(d, i++, t, ice_restart);
+    if (err == DUET_OK && adds_data)
+        err = draft_data_section(d, i++, ice_restart);
+    *used = i;
+    return err;
+}
+
 int pc_build_offer(duet_pc *pc, bool ice_restart, duet_sdp **out)
 {
     bool adds_data = pc->wants_data && !has_data_section(pc);
-    size_t old = pc->sections.count;
+    size_t old = pc->sections.count, used = 0;
     duet_sdp_options options;
     draft d;
 
-    int err = draft_init(&d, pc, old + adds_data);
+    int err = draft_init(&d, pc, old + new_count(pc) + adds_data);
     if (err != DUET_OK)
         return err;
-    for (size_t i = 0; err == DUET_OK && i < old; i++)
-        err = draft_old_section(&d, i, ice_restart);
-    if (err == DUET_OK && adds_data)
-        err = draft_data_section(&d, old, ice_restart);
+    err = draft_offer(&d, old, adds_data, ice_restart, &used);
     for (size_t i = 0; i < d.count; i++)
         d.sections[i].max_message_size = announced_message_size(pc);
     draft_place_candidates(&d);
     draft_options(&d, &options);
+    options.section_count = used;
     if (err == DUET_OK)
         err = duet_sdp_create_offer(out, &pc->env, &options);
     draft_free(&d);
@@ -268,16 +314,19 @@ int pc_build_offer(duet_pc *pc, bool ice_restart, duet_sdp **out)
 
 /* ---- answers ---- */
 
-static int has_common_codec(const duet_pc *pc, const duet_sdp *offer, size_t i, bool *has)
+static int has_common_codec(const duet_pc *pc, const duet_sdp *offer, size_t i, const duet_transceiver *t, bool *has)
 {
-    const duet_codec *own[CODECS_OWN_MAX];
-    size_t own_count = own_codecs(duet_sdp_media_at(offer, i)->kind, own);
+    duet_codec own[PC_CODECS_MAX];
+    const duet_codec *list[PC_CODECS_MAX];
     duet_codec *codecs = duet_alloc(&pc->env, 2 * 128 * sizeof(*codecs));
 
     if (!codecs)
         return DUET_ERR_NOMEM;
+    size_t count = pc_answer_codecs(t, own, PC_CODECS_MAX);
+    for (size_t k = 0; k < count; k++)
+        list[k] = &own[k];
     size_t offered = duet_sdp_media_codecs(offer, i, codecs, 128);
-    *has = duet_sdp_codecs_answer(own, own_count, codecs, offered > 128 ? 128 : offered, false, codecs + 128) > 0;
+    *has = duet_sdp_codecs_answer(list, count, codecs, offered > 128 ? 128 : offered, false, codecs + 128) > 0;
     duet_free(&pc->env, codecs);
     return DUET_OK;
 }
@@ -285,7 +334,7 @@ static int has_common_codec(const duet_pc *pc, const duet_sdp *offer, size_t i, 
 /* One data section; media when its codecs are known and it needs no transport of its own (max-bundle). */
 static int accepts(const duet_pc *pc, const duet_sdp *offer, size_t i, bool *has_data, bool *accepted)
 {
-    const duet_sdp_media *m = duet_sdp_media_at(offer, i);
+    const duet_transceiver *t = pc_transceiver_of_mline(pc, i);
     size_t tag;
 
     *accepted = false;
@@ -296,11 +345,11 @@ static int accepts(const duet_pc *pc, const duet_sdp *offer, size_t i, bool *has
         *has_data = true;
         return DUET_OK;
     }
-    if (!duet_sdp_media_is_rtp(offer, i) || (m->kind != DUET_SDP_AUDIO && m->kind != DUET_SDP_VIDEO))
+    if (!duet_sdp_media_is_rtp(offer, i) || !t || t->stopping)
         return DUET_OK;
     if (pc->config.bundle_policy == DUET_BUNDLE_MAX_BUNDLE && !duet_sdp_bundle_tag(offer, i, &tag))
         return DUET_OK;
-    return has_common_codec(pc, offer, i, accepted);
+    return has_common_codec(pc, offer, i, t, accepted);
 }
 
 /* Section `i` shares the transport of the first accepted section of its group. */
@@ -377,11 +426,11 @@ static int draft_answer_section(draft *d, const duet_sdp *offer, size_t i, pc_tr
         d->sections[i].rejected = true;
         return DUET_OK;
     }
-    if (m->kind != DUET_SDP_APPLICATION)
-        draft_codecs(d, i, m->kind);
     d->sections[i].max_message_size = announced_message_size(pc);
     bool restarts = peer_restarts(offer, plan, t);
     int err = restarts ? pc_transport_prepare_restart(t) : DUET_OK;
+    if (err == DUET_OK && m->kind != DUET_SDP_APPLICATION)
+        err = draft_media(d, i, pc_transceiver_of_mline(pc, i), false);
     if (err != DUET_OK)
         return err;
     return draft_transport(d, i, t, answer_setup(pc, t), restarts);

@@ -21,6 +21,7 @@
 #define PC_EARLY_LEN_MAX 4096
 
 #define PC_FINGERPRINTS_MAX 8
+#define PC_PROFILES_MAX     4
 #define PC_MID_MAX          32
 
 /* A DTLS datagram that came before the handshake could start, from a path that is validated. */
@@ -38,8 +39,9 @@ typedef struct pc_transport {
     size_t owner; /* the first m-section that uses it */
     duet_ice_agent *ice;
     duet_dtls *dtls;
-    bool network_changed; /* on_network_change is queued */
-    bool routable;        /* a pair is valid */
+    struct pc_media *media; /* SRTP and RTP session; NULL while no media is agreed */
+    bool network_changed;   /* on_network_change is queued */
+    bool routable;          /* a pair is valid */
     bool dtls_started;
     duet_ice_state ice_state;
     duet_dtls_state dtls_state;
@@ -122,6 +124,9 @@ struct duet_pc {
     pc_description current_local, current_remote, pending_local, pending_remote;
     duet_sdp_error error;
     uint64_t session_id, session_version;
+    char cname[20]; /* of every stream that is sent, RFC 7022 */
+    duet_srtp_profile srtp_profiles[PC_PROFILES_MAX];
+    size_t srtp_profile_count;
 
     duet_array sections; /* pc_section */
     size_t stable_sections;
@@ -129,6 +134,7 @@ struct duet_pc {
     size_t transport_count;
     duet_array early_candidates; /* pc_early_candidate, before the remote description */
     duet_array accepted;         /* pc_accepted */
+    duet_array transceivers;     /* duet_transceiver * */
 
     duet_sctp *sctp;
     bool wants_data;  /* a channel was created: offers contain a data section */

@@ -1,6 +1,6 @@
 /* The state machine of offer and answer: RFC 9429 section 3.5 and 4.1, W3C webrtc-pc 4.4.1.5. A description is parsed
  * and checked as a whole before anything changes, so a refused one leaves the connection as it was. */
-#include "peer/internal.h"
+#include "peer/media.h"
 #include <string.h>
 
 /* ---- descriptions ---- */
@@ -148,6 +148,9 @@ void pc_update_negotiation_needed(duet_pc *pc)
     if (pc->is_closed || pc->signaling != DUET_SIGNALING_STABLE)
         return;
     bool is_needed = pc->restart_needed || (pc->wants_data && !data_is_negotiated(pc));
+    const duet_transceiver *t;
+    for (size_t i = 0; (t = pc_transceiver_at(pc, i)) && !is_needed; i++)
+        is_needed = pc_transceiver_needs_negotiation(t);
     bool was_needed = pc->negotiation_needed;
     pc->negotiation_needed = is_needed;
     if (is_needed && !was_needed)
@@ -159,6 +162,7 @@ void pc_update_negotiation_needed(duet_pc *pc)
 static void become_stable(duet_pc *pc, const char *cause)
 {
     pc->stable_sections = pc->sections.count;
+    pc_media_become_stable(pc);
     pc_set_signaling_state(pc, DUET_SIGNALING_STABLE, cause);
     pc_retire_transports(pc);
     pc->negotiation_needed = pc->negotiation_unreported = false;
@@ -172,6 +176,12 @@ static void roll_back(duet_pc *pc)
 {
     while (pc->sections.count > pc->stable_sections)
         duet_array_remove(&pc->sections, pc->sections.count - 1);
+    for (size_t i = 0; i < pc->sections.count; i++) {
+        const duet_transceiver *t = pc_transceiver_of_mline(pc, i);
+        if (t && !t->is_stable) /* a rejected section that was to be used again */
+            ((pc_section *)duet_array_at(&pc->sections, i))->transport = NULL;
+    }
+    pc_media_roll_back(pc);
     for (size_t i = 0; i < pc->transport_count; i++)
         pc_transport_forget_restart(pc->transports[i]);
     description_clear(&pc->pending_local);
@@ -212,13 +222,21 @@ static int install(duet_pc *pc, bool is_local, duet_sdp_type type, duet_sdp *sdp
     int err = type == DUET_SDP_OFFER ? DUET_OK : pc_prepare_data(pc, sdp);
     if (err == DUET_OK && is_local)
         err = pc_apply_local(pc, sdp);
+    if (err == DUET_OK && !is_local)
+        err = pc_media_prepare_remote(pc, type, sdp);
     if (err != DUET_OK)
         return err;
     description_set(is_local ? &pc->pending_local : &pc->pending_remote, type, sdp);
+    if (is_local)
+        pc_media_apply_local(pc, type, sdp);
+    else
+        pc_media_apply_remote(pc, type, sdp);
     if (!is_local)
         pc_deliver_early_candidates(pc);
-    if (type != DUET_SDP_OFFER)
+    if (type != DUET_SDP_OFFER) {
         pc_apply_negotiated(pc, pc->pending_local.sdp, pc->pending_remote.sdp, local_is_offer);
+        pc_media_apply_negotiated(pc, pc->pending_local.sdp, pc->pending_remote.sdp, local_is_offer);
+    }
     if (type == DUET_SDP_ANSWER)
         answered(pc);
     else

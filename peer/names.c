@@ -22,7 +22,13 @@ static const char *const stats_names[] = {"",
                                           "local-candidate",
                                           "remote-candidate",
                                           "certificate",
-                                          "data-channel"};
+                                          "data-channel",
+                                          "codec",
+                                          "inbound-rtp",
+                                          "outbound-rtp",
+                                          "remote-inbound-rtp",
+                                          "remote-outbound-rtp",
+                                          "media-source"};
 
 const char *duet_signaling_state_name(duet_signaling_state state)
 {

@@ -1,5 +1,6 @@
 /* The connection itself: creation, configuration, closing, and the contract towards the driver. W3C webrtc-pc 4.4. */
-#include "peer/internal.h"
+#include "base/crypto.h"
+#include "peer/media.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,12 +24,12 @@ static int create_certificate(duet_pc *pc, const duet_pc_config *config)
 
 /* "... a 64-bit quantity with the highest bit set to zero and the remaining 63 bits being cryptographically random"
  * RFC 9429, 5.2.1. */
-static int create_session_id(duet_pc *pc)
+static int create_names(duet_pc *pc)
 {
     int err = duet_random(&pc->env, &pc->session_id, sizeof(pc->session_id));
 
     pc->session_id &= UINT64_MAX >> 1;
-    return err;
+    return err == DUET_OK ? duet_random_ice_chars(&pc->env, pc->cname, 16) : err;
 }
 
 /* A server URL that cannot be used should be known at creation, not at the first gathering. */
@@ -55,6 +56,9 @@ static int take_pointers(duet_pc *pc)
     pc->config.ice_servers = NULL;
     pc->config.nat_1to1 = NULL;
     pc->config.ca_file = NULL;
+    for (size_t i = 0; i < given.srtp_profile_count && i < PC_PROFILES_MAX; i++)
+        pc->srtp_profiles[pc->srtp_profile_count++] = given.srtp_profiles[i];
+    pc->config.srtp_profiles = NULL;
     pc->config.certificate = NULL;
     int err = pc_servers_copy(&pc->env, &pc->servers, given.ice_servers, given.ice_server_count);
     if (err == DUET_OK)
@@ -89,9 +93,10 @@ int duet_pc_create(duet_pc **out, const duet_pc_config *config)
     duet_array_init(&pc->sections, &pc->env, sizeof(pc_section));
     duet_array_init(&pc->early_candidates, &pc->env, sizeof(pc_early_candidate));
     duet_array_init(&pc->accepted, &pc->env, sizeof(pc_accepted));
+    duet_array_init(&pc->transceivers, &pc->env, sizeof(duet_transceiver *));
     int err = take_pointers(pc);
     if (err == DUET_OK)
-        err = create_session_id(pc);
+        err = create_names(pc);
     if (err == DUET_OK)
         err = check_servers(pc);
     if (err != DUET_OK) {
@@ -106,6 +111,7 @@ static void finish(void *object)
 {
     duet_pc *pc = object;
 
+    pc_transceivers_free(pc);
     duet_sctp_destroy(pc->sctp);
     for (size_t i = 0; i < pc->transport_count; i++)
         pc_transport_destroy(pc->transports[i]);

@@ -1,13 +1,9 @@
 /* One transport: an ICE agent and the DTLS association above it (W3C RTCIceTransport and RTCDtlsTransport), with the
  * demultiplexing of RFC 7983 between them. JSEP leaves wishes in it, pc_transport_sync carries them out. */
 #include "base/crypto.h"
-#include "peer/internal.h"
+#include "peer/media.h"
 #include <stdio.h>
 #include <string.h>
-
-/* RFC 5764 section 4.1.2 and RFC 7714: offered whenever RTP may share the transport. */
-static const duet_srtp_profile srtp_profiles[] = {DUET_SRTP_AEAD_AES_128_GCM, DUET_SRTP_AEAD_AES_256_GCM,
-                                                  DUET_SRTP_AES128_CM_SHA1_80};
 
 /* ---- events of the parts ---- */
 
@@ -187,13 +183,15 @@ static int create_agent(pc_transport *t)
 
 static int create_dtls(pc_transport *t)
 {
+    duet_srtp_profile profiles[PC_PROFILES_MAX];
     duet_dtls_config config;
 
     duet_dtls_config_init(&config);
     config.env = &t->pc->env;
     config.certificate = t->pc->certificate;
-    config.srtp_profiles = srtp_profiles;
-    config.srtp_profile_count = sizeof(srtp_profiles) / sizeof(srtp_profiles[0]);
+    /* RFC 5764 section 4.1.2: offered always, because media may come to share the transport later. */
+    config.srtp_profile_count = pc_media_profiles(t->pc, profiles);
+    config.srtp_profiles = profiles;
     config.on_state = dtls_state_changed;
     config.on_data = dtls_data;
     config.on_wake = part_wakes;
@@ -252,6 +250,7 @@ void pc_transport_destroy(pc_transport *t)
 {
     duet_pc *pc = t->pc;
 
+    pc_media_transport_destroy(t);
     drop_early(t);
     duet_array_free(&t->candidates);
     duet_dtls_destroy(t->dtls);
@@ -398,6 +397,7 @@ void pc_transport_sync(pc_transport *t, duet_time now)
     duet_ice_agent_tick(t->ice, now);
     start_what_is_ready(t, now);
     duet_dtls_tick(t->dtls, now);
+    pc_media_tick(t, now);
 }
 
 void pc_transport_end(pc_transport *t, duet_time now)
@@ -405,6 +405,7 @@ void pc_transport_end(pc_transport *t, duet_time now)
     if (!t->ended) {
         t->ended = true;
         drop_early(t);
+        pc_media_bye(t, now);
         duet_dtls_close(t->dtls, now);
     } else if (t->drained && t->ice_state != DUET_ICE_CLOSED) {
         duet_ice_agent_close(t->ice, now); /* asks the driver to close the sockets */
@@ -443,7 +444,7 @@ static void demultiplex(pc_transport *t, duet_datagram *in, duet_time now)
         pc->counters.unvalidated++;
         duet_trace_discard(&pc->env, now, "peer", "datagram", in->len, "its address has not been validated");
     } else if (is_media) {
-        pc->counters.media_dropped++;
+        pc_media_input(t, in, now);
     } else if (t->dtls_started) {
         duet_dtls_input(t->dtls, in, now);
     } else {
@@ -481,6 +482,10 @@ static int output(pc_transport *t, duet_datagram *out, duet_time now)
         if (duet_ice_agent_route(t->ice, out) == DUET_OK)
             return 1; /* otherwise there is no valid pair left: lost, as on any broken path */
     }
+    while (t->routable && pc_media_output(t, out, now) == 1) {
+        if (duet_ice_agent_route(t->ice, out) == DUET_OK)
+            return 1;
+    }
     if (!t->ended || t->parted)
         return 0;
     t->parted = true;
@@ -502,8 +507,10 @@ duet_time pc_transport_deadline(const pc_transport *t)
 {
     duet_time ice = duet_ice_agent_deadline(t->ice);
     duet_time dtls = duet_dtls_deadline(t->dtls);
+    duet_time media = pc_media_deadline(t);
     duet_time first = ice < dtls ? ice : dtls;
 
+    first = media < first ? media : first;
     if (t->pc->is_closed || t->retired)
         return !t->ended || (t->drained && t->ice_state != DUET_ICE_CLOSED) ? 0 : DUET_NEVER;
     if (t->short_of_memory && t->pc->now + PC_RETRY_AFTER < first)

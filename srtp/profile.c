@@ -23,23 +23,6 @@ size_t duet_srtp_keying_len(duet_srtp_profile profile)
     return 0;
 }
 
-const char *duet_srtp_profile_name(duet_srtp_profile profile)
-{
-    switch (profile) {
-    case DUET_SRTP_AES128_CM_SHA1_80:
-        return "AES_CM_128_HMAC_SHA1_80";
-    case DUET_SRTP_AES128_CM_SHA1_32:
-        return "AES_CM_128_HMAC_SHA1_32";
-    case DUET_SRTP_AEAD_AES_128_GCM:
-        return "AEAD_AES_128_GCM";
-    case DUET_SRTP_AEAD_AES_256_GCM:
-        return "AEAD_AES_256_GCM";
-    case DUET_SRTP_NONE:
-        break;
-    }
-    return NULL;
-}
-
 static bool cpu_has_aes(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

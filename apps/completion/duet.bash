@@ -7,7 +7,7 @@ _duet_options()
 {
     case $1 in
         inspect) echo "--format --roundtrip --compact --password --key --help" ;;
-        peer) echo "--data --chan --no-trickle --restart --setup --timeout --name --help $_duet_connection_options" ;;
+        peer) echo "--data --audio --video --codec --echo --chan --no-trickle --restart --setup --timeout --name --help $_duet_connection_options" ;;
         perf)
             echo "--local --size --seconds --ping-seconds --connections --streams --fresh-certificates --json --help" \
                 "$_duet_connection_options"
@@ -59,6 +59,7 @@ _duet_values()
         --setup) echo "active passive" ;;
         --log-level) echo "off error warn info debug" ;;
         --perm) echo "create join moderate" ;;
+        --codec) echo "VP8 VP9 H264 H265 AV1" ;;
         --tools) echo "file" ;;
         --via) echo "channel signaling" ;;
         --peer-id | --signal) echo "other" ;;

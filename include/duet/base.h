@@ -396,6 +396,9 @@ typedef enum duet_srtp_profile {
     DUET_SRTP_AEAD_AES_256_GCM = 8,
 } duet_srtp_profile;
 
+/** "SRTP_AES128_CM_SHA1_80": the names of the IANA registry, as W3C webrtc-stats writes them; NULL for NONE. */
+DUET_API const char *duet_srtp_profile_name(duet_srtp_profile profile);
+
 /** A codec as SDP names it: one payload type of one m-section (RFC 8866 section 6.6 and 6.15, RFC 4585). */
 typedef struct duet_codec {
     char name[32];        /**< encoding name: "opus", "VP8", "rtx" */
@@ -425,6 +428,7 @@ typedef enum duet_trace_kind {
 typedef enum duet_layer {
     DUET_LAYER_DATAGRAM = 1, /**< bytes as they are on the wire */
     DUET_LAYER_SCTP,         /**< plain SCTP packet, inside DTLS */
+    DUET_LAYER_RTP,          /**< plain RTP or RTCP packet, inside SRTP */
 } duet_layer;
 
 /** Everything that an observer can see; pcap files, key logs, event logs and the assertions of tests are made of it. */

@@ -143,6 +143,37 @@ DUET_API int duet_video_decoder_decode(duet_video_decoder *decoder, const uint8_
  *  @return how many; at most `max` stored */
 DUET_API size_t duet_codecs_list(duet_codec *out, size_t max);
 
+/* ---- the interface of all of them ------------------------------------------------------------------------------------ */
+
+/** Encoders and decoders as a table, which a peer connection is given (duet_pc_config.codecs) to send and receive raw
+ *  frames. The functions are those above; put others in to use other libraries, or hardware. NULL: that kind cannot be
+ *  encoded or decoded. */
+typedef struct duet_codec_ops {
+    size_t size;
+    int (*audio_encoder_create)(duet_audio_encoder **out, const duet_audio_encoder_config *config);
+    void (*audio_encoder_destroy)(duet_audio_encoder *encoder);
+    int (*audio_encode)(duet_audio_encoder *encoder, const duet_audio_frame *frame, uint8_t *data, size_t capacity,
+                        size_t *len);
+    int (*audio_decoder_create)(duet_audio_decoder **out, const duet_audio_decoder_config *config);
+    void (*audio_decoder_destroy)(duet_audio_decoder *decoder);
+    int (*audio_decode)(duet_audio_decoder *decoder, const uint8_t *data, size_t len, int16_t *samples, size_t capacity,
+                        size_t *count);
+    int (*audio_decode_fec)(duet_audio_decoder *decoder, const uint8_t *data, size_t len, int16_t *samples,
+                            size_t count);
+    int (*audio_conceal)(duet_audio_decoder *decoder, int16_t *samples, size_t count);
+    int (*video_encoder_create)(duet_video_encoder **out, const duet_video_encoder_config *config);
+    void (*video_encoder_destroy)(duet_video_encoder *encoder);
+    int (*video_encode)(duet_video_encoder *encoder, const duet_video_frame *frame, duet_time time, bool keyframe,
+                        duet_encoded_frame *out);
+    int (*video_set_bitrate)(duet_video_encoder *encoder, uint32_t bits_per_second);
+    int (*video_decoder_create)(duet_video_decoder **out, const duet_video_decoder_config *config);
+    void (*video_decoder_destroy)(duet_video_decoder *decoder);
+    int (*video_decode)(duet_video_decoder *decoder, const uint8_t *data, size_t len, duet_video_frame *out);
+} duet_codec_ops;
+
+/** Those of duet::codecs. */
+DUET_API const duet_codec_ops *duet_codecs(void);
+
 /* ---- synthetic media --------------------------------------------------------------------------------------------- */
 
 /** Fills `count` samples per channel with a sine, the same in all channels.

@@ -17,6 +17,8 @@ extern "C" {
 #endif
 
 typedef struct duet_pc duet_pc;
+typedef struct duet_transceiver duet_transceiver; /**< duet/transceiver.h */
+struct duet_codec_ops;
 
 /** W3C RTCSdpType. */
 typedef enum duet_sdp_type {
@@ -90,6 +92,14 @@ typedef struct duet_pc_config {
     uint16_t sctp_streams;   /**< 0: 1024 */
     size_t max_message_size; /**< accepted and announced; 0: 262144 */
     size_t sctp_send_buffer, sctp_receive_buffer, sctp_send_queue; /**< 0: defaults of duet_sctp_config */
+    /** Protection of media, best first, at most 4; NULL: duet_srtp_preferred_profiles. The DTLS server chooses: Chromium
+     *  as a server takes AES_CM_128_HMAC_SHA1_80 whenever it is offered, so answer PASSIVE to have this order decide. */
+    const duet_srtp_profile *srtp_profiles;
+    size_t srtp_profile_count;
+    /** Encoders and decoders for raw audio and video: duet_codecs() of duet/codecs.h; must outlive the connection. NULL:
+     *  encoded frames and RTP packets only */
+    const struct duet_codec_ops *codecs;
+    uint64_t wall_ntp; /**< NTP time (32.32, seconds since 1900) at monotonic time 0, for sender reports; 0 is fine */
 
     /* events; any may be NULL */
     void (*on_negotiation_needed)(void *user, duet_pc *pc);
@@ -102,6 +112,9 @@ typedef struct duet_pc_config {
     void (*on_ice_candidate_error)(void *user, duet_pc *pc, const char *url, int code, const char *text);
     /** The interfaces have changed; an ICE restart tells the peer of new addresses at once. See duet_ice_config. */
     void (*on_network_change)(void *user, duet_pc *pc);
+    /** W3C track: the peer's description says that it sends here (again). Set the receiver's callbacks, see
+     *  duet/transceiver.h. */
+    void (*on_track)(void *user, duet_pc *pc, duet_transceiver *transceiver);
     /** The peer opened a channel: set its callbacks with duet_dc_set_callbacks. */
     void (*on_data_channel)(void *user, duet_pc *pc, duet_dc *dc);
     void *user;
@@ -202,6 +215,12 @@ typedef enum duet_stats_kind {
     DUET_STATS_REMOTE_CANDIDATE,
     DUET_STATS_CERTIFICATE,
     DUET_STATS_DATA_CHANNEL,
+    DUET_STATS_CODEC,
+    DUET_STATS_INBOUND_RTP,
+    DUET_STATS_OUTBOUND_RTP,
+    DUET_STATS_REMOTE_INBOUND_RTP,
+    DUET_STATS_REMOTE_OUTBOUND_RTP,
+    DUET_STATS_MEDIA_SOURCE,
 } duet_stats_kind;
 
 /** One member of a statistics object. */
@@ -224,11 +243,13 @@ DUET_API const char *duet_stats_kind_name(duet_stats_kind kind); /**< "candidate
 /** Counters of what came from outside and was dropped. */
 typedef struct duet_pc_counters {
     uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out;
-    uint64_t unvalidated;   /**< DTLS or SRTP from an address that no check has proved */
-    uint64_t unknown;       /**< first byte of no known protocol (RFC 7983) */
-    uint64_t early_held;    /**< DTLS that came before the description that it needs */
-    uint64_t early_dropped; /**< … beyond the bound */
-    uint64_t media_dropped; /**< RTP and RTCP while no media is negotiated */
+    uint64_t unvalidated;       /**< DTLS or SRTP from an address that no check has proved */
+    uint64_t unknown;           /**< first byte of no known protocol (RFC 7983) */
+    uint64_t early_held;        /**< DTLS that came before the description that it needs */
+    uint64_t early_dropped;     /**< … beyond the bound */
+    uint64_t media_dropped;     /**< RTP and RTCP while no media is negotiated, or before DTLS has its keys */
+    uint64_t media_refused;     /**< … that SRTP refused: forged, replayed, ill-formed */
+    uint64_t media_unprotected; /**< ours that could not be protected, and did not leave */
 } duet_pc_counters;
 
 DUET_API void duet_pc_get_counters(const duet_pc *pc, duet_pc_counters *out);

@@ -30,9 +30,6 @@ DUET_API size_t duet_srtp_keying_len(duet_srtp_profile profile);
  *  @param out  room for 4 @return how many there are */
 DUET_API size_t duet_srtp_preferred_profiles(duet_srtp_profile *out);
 
-/** "AES_CM_128_HMAC_SHA1_80", as W3C webrtc-stats writes it; NULL for NONE. */
-DUET_API const char *duet_srtp_profile_name(duet_srtp_profile profile);
-
 typedef struct duet_srtp_config {
     size_t size;
     const duet_env *env;

@@ -21,3 +21,27 @@ size_t duet_codecs_list(duet_codec *out, size_t max)
         out[i] = codecs[i];
     return count;
 }
+
+const duet_codec_ops *duet_codecs(void)
+{
+    static const duet_codec_ops ops = {
+        .size = sizeof(ops),
+        .audio_encoder_create = duet_audio_encoder_create,
+        .audio_encoder_destroy = duet_audio_encoder_destroy,
+        .audio_encode = duet_audio_encoder_encode,
+        .audio_decoder_create = duet_audio_decoder_create,
+        .audio_decoder_destroy = duet_audio_decoder_destroy,
+        .audio_decode = duet_audio_decoder_decode,
+        .audio_decode_fec = duet_audio_decoder_decode_fec,
+        .audio_conceal = duet_audio_decoder_conceal,
+        .video_encoder_create = duet_video_encoder_create,
+        .video_encoder_destroy = duet_video_encoder_destroy,
+        .video_encode = duet_video_encoder_encode,
+        .video_set_bitrate = duet_video_encoder_set_bitrate,
+        .video_decoder_create = duet_video_decoder_create,
+        .video_decoder_destroy = duet_video_decoder_destroy,
+        .video_decode = duet_video_decoder_decode,
+    };
+
+    return &ops;
+}

@@ -18,6 +18,8 @@ const { values: options, positionals } = parseArgs({
     audio: { type: 'boolean', default: false },
     video: { type: 'boolean', default: false },
     'no-trickle': { type: 'boolean', default: false },
+    codec: { type: 'string' }, // preferred for video
+    'min-seconds': { type: 'string', default: '0' }, // of media, before it counts as passed
     restart: { type: 'boolean', default: false },
     chan: { type: 'string', default: '{}' },
     'ice-servers': { type: 'string', default: '[]' },
@@ -37,7 +39,8 @@ const name = options.name ?? options.browser;
 const chromiumArgs = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--allow-loopback-in-peer-connection',
-  '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', ...options.arg,
+  '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
+  '--autoplay-policy=no-user-gesture-required', ...options.arg,
 ];
 // A page that may use the microphone sees addresses all the same.
 if (options.mdns) chromiumArgs.splice(chromiumArgs.indexOf('--use-fake-ui-for-media-stream'), 1);
@@ -48,6 +51,7 @@ const firefoxPrefs = {
   'media.peerconnection.ice.loopback': true,
   'media.navigator.streams.fake': true,
   'media.navigator.permission.disabled': true,
+  'media.autoplay.default': 0,
 };
 
 if (options.resolve) firefoxPrefs['network.dns.forceResolve'] = options.resolve;
@@ -103,7 +107,8 @@ async function main() {
       if (process.env.IOP_CONSOLE) page.on('console', (m) => console.error('[page]', m.text()));
       await page.goto(url);
       await page.evaluate(pageMain, {
-        role, name, data: options.data, audio: options.audio, video: options.video,
+        role, name, data: options.data, audio: options.audio, video: options.video, codec: options.codec,
+        minSeconds: Number(options['min-seconds']),
         trickle: !options['no-trickle'], restart: options.restart, chan: JSON.parse(options.chan),
         iceServers: JSON.parse(options['ice-servers']), relay: options.relay, timeout: Number(options.timeout),
         stats: options.stats,

@@ -1,6 +1,7 @@
-// What runs inside the page. It is sent there as text, so it must not use anything from outside itself; the data test is
-// put in front of it.
+// What runs inside the page. It is sent there as text, so it must not use anything from outside itself; the data and the
+// media test are put in front of it.
 import { makeDataTest } from './data_test.mjs';
+import { makeMediaTest } from './media_test.mjs';
 
 async function peerMain(options) {
   const emit = (line) => window.emitLine(JSON.stringify(line));
@@ -17,10 +18,15 @@ async function peerMain(options) {
   let restarting = false;
   let described = false;
   const early = [];
+  let dataPassed = !options.data;
+  const media = makeMediaTest({
+    pc, audio: options.audio, video: options.video, minSeconds: options.minSeconds, onPassed: passed,
+  });
 
   async function finish(ok, reason) {
     if (finished) return;
     finished = true;
+    await media.count();
     const stats = [...(await pc.getStats()).values()];
     const transport = stats.find((s) => s.type === 'transport');
     if (transport) {
@@ -36,7 +42,7 @@ async function peerMain(options) {
     if (local && remote) result.pair = `${local.candidateType}/${local.protocol}->${remote.candidateType}`;
     if (options.stats) result.statsDump = stats;
     pc.close();
-    emit({ ...result, ...(test?.state ?? {}), ok, reason, elapsedMs: performance.now() - started });
+    emit({ ...result, ...(test?.state ?? {}), ...media.state, ok, reason, elapsedMs: performance.now() - started });
   }
 
   function maybeClose() {
@@ -58,6 +64,7 @@ async function peerMain(options) {
   }
 
   function passed() {
+    if (!dataPassed || !media.hasPassed()) return;
     if (options.restart && !restarting) restart();
     else if (!options.restart) sendDone();
   }
@@ -85,7 +92,7 @@ async function peerMain(options) {
     const lossy = !dc.ordered || dc.maxRetransmits !== null || dc.maxPacketLifeTime !== null;
     test = makeDataTest({
       role: options.role, lossy, maxMessageSize, sendText: (t) => dc.send(t), sendBinary: (b) => dc.send(b),
-      onPassed: passed, onFailed: (reason) => finish(false, reason),
+      onPassed: () => { dataPassed = true; passed(); }, onFailed: (reason) => finish(false, reason),
     });
     dc.onmessage = ({ data }) => {
       if (restarting && data === 'after the restart') return sendDone();
@@ -145,7 +152,8 @@ async function peerMain(options) {
         if (options.trickle || pc.iceGatheringState === 'complete') describe();
       } else if (line.type === 'answer') {
         await setRemote(line);
-        if (restarting) setTimeout(() => channel.send('after the restart'), 1000);
+        if (restarting && channel) setTimeout(() => channel.send('after the restart'), 1000);
+        else if (restarting) setTimeout(sendDone, 3000);
       } else if (line.type === 'candidate') {
         if (pc.remoteDescription) await addCandidate(line);
         else early.push(line);
@@ -160,9 +168,13 @@ async function peerMain(options) {
     }
   };
 
-  if (options.audio || options.video) {
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: options.audio, video: options.video });
-    for (const track of stream.getTracks()) pc.addTrack(track, stream);
+  await media.addTracks();
+  if (options.codec) {
+    const all = RTCRtpReceiver.getCapabilities('video').codecs;
+    const first = all.filter((c) => c.mimeType.toLowerCase() === `video/${options.codec.toLowerCase()}`);
+    for (const t of pc.getTransceivers()) {
+      if (t.sender.track?.kind === 'video') t.setCodecPreferences([...first, ...all.filter((c) => !first.includes(c))]);
+    }
   }
   const init = options.chan;
   if (options.data && (options.role === 'offer' || init.negotiated)) useChannel(pc.createDataChannel('chat', init));
@@ -175,6 +187,7 @@ async function peerMain(options) {
 // `options` is the one argument that puppeteer passes.
 export const pageMain = new Function('options', `
   ${makeDataTest.toString()}
+  ${makeMediaTest.toString()}
   ${peerMain.toString()}
   return peerMain(options);
 `);

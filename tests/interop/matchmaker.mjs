@@ -7,13 +7,14 @@ import { dirname, join } from 'node:path';
 const here = dirname(fileURLToPath(import.meta.url));
 const tool = process.env.DUET ?? join(here, '../../build/release/bin/duet');
 
-// The command of a peer: duet, chromium, firefox or ndc.
+// The command of a peer: duet, chromium, firefox, ndc or aiortc.
 export function command(peer, role, args = []) {
   if (peer === 'duet') {
     const local = process.env.DUET_NETNS ? [] : ['--bind', '127.0.0.1'];
     return [tool, 'peer', role, ...local, ...args];
   }
   if (peer === 'ndc') return [process.execPath, join(here, 'ndc.mjs'), role, ...args];
+  if (peer === 'aiortc') return ['/usr/bin/python3', join(here, 'aiortc_peer.py'), role, ...args];
   return [process.execPath, join(here, 'browser.mjs'), role, '--browser', peer, ...args];
 }
 

@@ -142,7 +142,7 @@ static void check_transport(const report *r, const side *s, bool is_offerer)
     assert_string_equal(text(t, "dtlsRole"), is_offerer ? "server" : "client");
     assert_string_equal(text(t, "tlsVersion"), "FEFD");
     assert_string_equal(text(t, "dtlsCipher"), "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
-    assert_string_equal(text(t, "srtpCipher"), "AEAD_AES_128_GCM");
+    assert_string_equal(text(t, "srtpCipher"), "SRTP_AEAD_AES_128_GCM");
     assert_int_equal(number(t, "selectedCandidatePairChanges"), 1);
     assert_true(number(t, "bytesSent") > 1000 && number(t, "bytesReceived") > 1000);
     assert_true(number(t, "packetsSent") > 10 && number(t, "packetsReceived") > 10);

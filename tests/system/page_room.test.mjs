@@ -58,11 +58,12 @@ test('a room is made in the lobby, found there, and two browsers and a C peer al
   await ann.has('#log .theirs .who', 'ben');
   await ann.has('#log .theirs .who', 'echo');
 
-  // A call beside the C peer, which answers the media with "no", and goes on echoing.
+  // A call with the C peer too, which sends the pictures back, and goes on echoing messages.
   await ann.click('#join-video');
   await ann.sees('You');
   assert.equal(await ann.page.$eval('#mute', (button) => button.getAttribute('aria-pressed')), 'true'); // muted on entry
   await ben.sees('ann');
+  await ann.sees('echo');
   await ben.has('.tile-muted', 'muted');
   await ann.say('still there?');
   await Promise.all([ben.heard('still there?'), ann.heard('still there?')]);

@@ -81,24 +81,38 @@ static inline duet_video_jitter_stats world_stats(const world *w)
     return stats;
 }
 
-/* A frame of the format that says its number, which 24 bits of its tail hold. */
+/* How the frames of a format begin. */
+static inline size_t world_head(duet_payload_format format, bool is_keyframe, uint8_t *out)
+{
+    static const struct {
+        duet_payload_format format;
+        uint8_t key_len, delta_len;
+        const char *key, *delta;
+    } heads[] = {
+        /* RFC 6386 section 9.1: frame tag, start code, 16 x 16 */
+        {DUET_PAYLOAD_VP8, 10, 3, "\x10\x02\x00\x9d\x01\x2a\x10\x00\x10\x00", "\x11\x02\x00"},
+        {DUET_PAYLOAD_VP9, 0, 0, "", ""},
+        {DUET_PAYLOAD_H264, 13, 5, "\0\0\0\1\x67\x42\xe0\x1f\0\0\0\1\x65", "\0\0\0\1\x41"},
+        {DUET_PAYLOAD_H265, 13, 6, "\0\0\0\1\x40\x01\x0c\0\0\0\1\x26\x01", "\0\0\0\1\x02\x01"},
+        /* a sequence header of one byte, then a frame up to the end */
+        {DUET_PAYLOAD_AV1, 4, 1, "\x0a\x01\x55\x30", "\x30"},
+    };
+
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        if (heads[i].format != format)
+            continue;
+        size_t len = is_keyframe ? heads[i].key_len : heads[i].delta_len;
+        memcpy(out, is_keyframe ? heads[i].key : heads[i].delta, len);
+        return len;
+    }
+    return 0;
+}
+
+/* A frame of the format that says its number in the last three bytes. */
 static inline size_t world_frame(const world *w, uint8_t *frame, bool is_keyframe, size_t len)
 {
-    size_t head = 0;
-
     memset(frame, 0x55, len);
-    switch (w->format) {
-    case DUET_PAYLOAD_VP8: /* RFC 6386 section 9.1: frame tag, start code, 16 x 16 */
-        memcpy(frame, is_keyframe ? "\x10\x02\x00\x9d\x01\x2a\x10\x00\x10\x00" : "\x11\x02\x00",
-               head = is_keyframe ? 10 : 3);
-        break;
-    case DUET_PAYLOAD_H264:
-        memcpy(frame, is_keyframe ? "\0\0\0\1\x67\x42\xe0\x1f\0\0\0\1\x65" : "\0\0\0\1\x41",
-               head = is_keyframe ? 13 : 5);
-        break;
-    default:
-        break;
-    }
+    size_t head = world_head(w->format, is_keyframe, frame);
     if (len < head + 4)
         len = head + 4;
     frame[len - 4] = 0x80; /* so that the zeros of the number are no start code */

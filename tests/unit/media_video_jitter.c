@@ -1,5 +1,10 @@
 /* The video jitter buffer in virtual time: order, timing, loss, recovery, bounds; and as a buffer of encoded audio. */
 #include "jitter_world.h"
+#include <time.h>
+
+static const duet_payload_format formats[] = {DUET_PAYLOAD_VP8, DUET_PAYLOAD_VP9, DUET_PAYLOAD_H264, DUET_PAYLOAD_H265,
+                                              DUET_PAYLOAD_AV1};
+#define FORMATS (sizeof(formats) / sizeof(formats[0]))
 
 static world *new_world(void)
 {
@@ -21,10 +26,8 @@ static void run_and_free(world *w)
 
 static void frames_come_out_at_once_when_nothing_is_missing(void **state)
 {
-    static const duet_payload_format formats[] = {DUET_PAYLOAD_VP8, DUET_PAYLOAD_H264};
-
     (void)state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < FORMATS; i++) {
         world *w = new_world();
         world_start(w, NULL, formats[i]);
         world_run(w, DUET_SECONDS(30));
@@ -105,17 +108,15 @@ static void a_wished_delay_is_kept(void **state)
 
 static void two_percent_loss_with_repair_does_not_freeze(void **state)
 {
-    static const duet_payload_format formats[] = {DUET_PAYLOAD_VP8, DUET_PAYLOAD_H264};
-
     (void)state;
-    for (uint64_t seed = 1; seed <= 10; seed++) {
+    for (uint64_t seed = 1; seed <= 2 * FORMATS; seed++) {
         world *w = new_world();
         w->seed = seed;
         w->loss = 0.02;
         w->round_trip = DUET_MS(50);
         w->jitter = DUET_MS(10);
         w->duplicates = 0.01;
-        world_start(w, NULL, formats[seed % 2]);
+        world_start(w, NULL, formats[seed % FORMATS]);
         world_run(w, DUET_SECONDS(60));
         if (world_froze(w))
             fail_msg("seed %llu: a gap of %llu us", (unsigned long long)seed, (unsigned long long)w->longest_gap);
@@ -130,12 +131,12 @@ static void two_percent_loss_with_repair_does_not_freeze(void **state)
 static void a_loss_that_nobody_repairs_ends_with_a_key_frame(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 6; seed++) {
+    for (uint64_t seed = 1; seed <= FORMATS; seed++) {
         world *w = new_world();
         w->seed = seed;
         w->loss = 0.01;
         w->answers_keyframe_requests = true;
-        world_start(w, NULL, seed % 2 ? DUET_PAYLOAD_VP8 : DUET_PAYLOAD_H264);
+        world_start(w, NULL, formats[seed % FORMATS]);
         world_run(w, DUET_SECONDS(60));
         assert_true(w->keyframes > 5);
         assert_true(w->frames > w->frames_sent / 10);
@@ -151,7 +152,7 @@ static void a_loss_that_nobody_repairs_ends_with_a_key_frame(void **state)
 static void forty_percent_loss_and_reordering_keep_the_order(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 6; seed++) {
+    for (uint64_t seed = 1; seed <= FORMATS; seed++) {
         world *w = new_world();
         w->seed = seed;
         w->loss = 0.4;
@@ -159,7 +160,7 @@ static void forty_percent_loss_and_reordering_keep_the_order(void **state)
         w->jitter = DUET_MS(100);
         w->duplicates = 0.2;
         w->answers_keyframe_requests = true;
-        world_start(w, NULL, seed % 2 ? DUET_PAYLOAD_VP8 : DUET_PAYLOAD_H264);
+        world_start(w, NULL, formats[seed % FORMATS]);
         world_run(w, DUET_SECONDS(30));
         assert_true(w->frames > w->frames_sent / 2);
         run_and_free(w);
@@ -167,14 +168,13 @@ static void forty_percent_loss_and_reordering_keep_the_order(void **state)
 }
 
 /* A frame of the upper layers that is lost costs that layer, no time and no key frame. */
-static void a_lost_upper_layer_costs_nothing_below(void **state)
+static void lose_upper_layers(duet_payload_format format)
 {
     world *w = new_world();
 
-    (void)state;
     w->temporal_layers = 3;
     w->frame_len = 60;
-    world_start(w, NULL, DUET_PAYLOAD_VP8);
+    world_start(w, NULL, format);
     world_run(w, DUET_SECONDS(2));
     uint32_t lost = 0, sent = w->frames_sent;
     for (int i = 0; i < 400; i++) {
@@ -193,6 +193,13 @@ static void a_lost_upper_layer_costs_nothing_below(void **state)
     assert_true(w->longest_gap <= 4u * WORLD_FRAME_TIME + 5000);
     assert_true(w->frames > sent / 2);
     run_and_free(w);
+}
+
+static void a_lost_upper_layer_costs_nothing_below(void **state)
+{
+    (void)state;
+    lose_upper_layers(DUET_PAYLOAD_VP8);
+    lose_upper_layers(DUET_PAYLOAD_VP9);
 }
 
 /* ---- packets one by one ---------------------------------------------------------------------------------------------- */
@@ -480,17 +487,35 @@ static void a_jump_of_the_timestamps_does_not_stop_the_picture(void **state)
     duet_video_jitter_destroy(b.j);
 }
 
+/* What a peer can make us do with each packet is little, whatever it sends. */
+static void a_flood_of_useless_packets_costs_little(void **state)
+{
+    static const char *const payloads[] = {"\x7c\x05\x55", "\x41\x55", "\x65\x55", "\x7c\x85\x55"}; /* FU-A of an IDR */
+    clock_t start = clock();
+
+    (void)state;
+    for (size_t kind = 0; kind < 4; kind++) {
+        bench b = bench_new(DUET_PAYLOAD_H264, 0, 0);
+        for (int64_t s = 0; s < 20000; s++) {
+            insert(&b, 70000 + s + (s % 2000 > 1000 && kind % 2 ? s : 0), 0, false, payloads[kind], 3 - kind % 2);
+            (void)take(&b);
+        }
+        duet_video_jitter_destroy(b.j);
+    }
+    assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 20); /* a second; more with sanitizers */
+}
+
 /* ---- encoded audio -------------------------------------------------------------------------------------------------- */
 
 #define OPUS "\x78\x01\x02", 3
 
 static void audio_packets_come_out_in_order_and_at_once(void **state)
 {
-    static const duet_payload_format formats[] = {DUET_PAYLOAD_OPUS, DUET_PAYLOAD_G711};
+    static const duet_payload_format audio[] = {DUET_PAYLOAD_OPUS, DUET_PAYLOAD_G711};
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        bench b = bench_new(formats[i], 0, 0);
+        bench b = bench_new(audio[i], 0, 0);
         assert_false(duet_video_jitter_needs_keyframe(b.j));
         for (int64_t s = 1000; s < 1400; s += 4) {
             insert(&b, s, (uint32_t)s * 960, s == 1000, OPUS);
@@ -642,6 +667,7 @@ int main(void)
         cmocka_unit_test(a_full_buffer_is_emptied),
         cmocka_unit_test(a_stream_that_begins_anew_is_followed),
         cmocka_unit_test(a_jump_of_the_timestamps_does_not_stop_the_picture),
+        cmocka_unit_test(a_flood_of_useless_packets_costs_little),
         cmocka_unit_test(audio_packets_come_out_in_order_and_at_once),
         cmocka_unit_test(a_lost_audio_packet_is_waited_for_and_left_out),
         cmocka_unit_test(audio_that_shares_a_timestamp_is_not_joined),

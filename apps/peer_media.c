@@ -1,0 +1,154 @@
+/* The media test of duet peer. It has passed when 50 packets of each kind have come, and 15 pictures were decoded (or, of a
+ * codec that this build cannot decode, came whole, with a key frame among them). */
+#include "peer_media.h"
+#include "app.h"
+#include <string.h>
+
+#define PACKETS_REQUIRED 50
+#define FRAMES_REQUIRED  15
+
+enum { AUDIO, VIDEO };
+
+static void frame_arrived(void *user, media_sink *sink, const duet_incoming_frame *frame)
+{
+    peer_media *m = user;
+
+    media_echo_frame(m->echoes, sink->receiver, frame);
+    if (m->has_passed || !peer_media_passed(m))
+        return;
+    m->has_passed = true;
+    m->on_passed(m->user);
+}
+
+static int add_track(peer_media *m, duet_pc *pc, duet_net *net, duet_sdp_media_kind kind)
+{
+    const char *streams[] = {"duet"};
+    duet_sender *sender;
+
+    int err = duet_pc_add_track(pc, kind, NULL, streams, 1, &sender);
+    if (err != DUET_OK)
+        return err;
+    if (kind == DUET_SDP_VIDEO && m->codec && !media_prefer(duet_sender_transceiver(sender), m->codec))
+        return DUET_ERR_UNSUPPORTED;
+    if (m->echo)
+        return DUET_OK;
+    return media_source_start(&m->sources[kind == DUET_SDP_VIDEO], net, sender);
+}
+
+int peer_media_start(peer_media *m, duet_pc *pc, duet_net *net)
+{
+    int err = m->audio ? add_track(m, pc, net, DUET_SDP_AUDIO) : DUET_OK;
+
+    m->audio_required = m->video_required = PACKETS_REQUIRED;
+    return err == DUET_OK && m->video ? add_track(m, pc, net, DUET_SDP_VIDEO) : err;
+}
+
+void peer_media_track(peer_media *m, duet_transceiver *transceiver)
+{
+    media_sink *sink = &m->sinks[duet_transceiver_kind(transceiver) == DUET_SDP_VIDEO];
+
+    if (sink->receiver)
+        return; /* another section of the same kind is not part of the test */
+    if (m->echo)
+        (void)media_echo_start(&m->echoes, transceiver);
+    sink->on_frame = frame_arrived;
+    sink->user = m;
+    media_sink_start(sink, duet_transceiver_receiver(transceiver));
+}
+
+static bool pictures_suffice(const media_sink *sink)
+{
+    if (sink->has_no_decoder)
+        return sink->frames >= FRAMES_REQUIRED && sink->key_frames >= 1;
+    return sink->decoded >= FRAMES_REQUIRED;
+}
+
+bool peer_media_passed(const peer_media *m)
+{
+    if (m->audio && m->sinks[AUDIO].packets < m->audio_required)
+        return false;
+    return !m->video || (m->sinks[VIDEO].packets >= m->video_required && pictures_suffice(&m->sinks[VIDEO]));
+}
+
+void peer_media_require_more(peer_media *m)
+{
+    m->audio_required = m->sinks[AUDIO].packets + PACKETS_REQUIRED;
+    m->video_required = m->sinks[VIDEO].packets + PACKETS_REQUIRED;
+    m->has_passed = false;
+}
+
+/* ---- the result ---- */
+
+static void add_count(json_t *result, const char *name, uint64_t count)
+{
+    json_object_set_new(result, name, json_integer((json_int_t)count));
+}
+
+/* Which figures of getStats are part of the result, under which name. */
+static const struct {
+    duet_stats_kind kind;
+    const char *media, *member, *name;
+} figures[] = {
+    {DUET_STATS_OUTBOUND_RTP, "audio", "packetsSent", "audioPacketsSent"},
+    {DUET_STATS_OUTBOUND_RTP, "video", "packetsSent", "videoPacketsSent"},
+    {DUET_STATS_OUTBOUND_RTP, "video", "retransmittedPacketsSent", "retransmittedPacketsSent"},
+    {DUET_STATS_OUTBOUND_RTP, "video", "nackCount", "nacksReceived"},
+    {DUET_STATS_OUTBOUND_RTP, "video", "pliCount", "plisReceived"},
+    {DUET_STATS_INBOUND_RTP, "video", "nackCount", "nacksSent"},
+    {DUET_STATS_INBOUND_RTP, "video", "pliCount", "plisSent"},
+    {DUET_STATS_INBOUND_RTP, "video", "retransmittedPacketsReceived", "retransmittedPacketsReceived"},
+    {DUET_STATS_INBOUND_RTP, "video", "duetNackRecovered", "nackRecovered"},
+};
+
+static void add_figures(void *user, duet_stats_kind kind, const char *id, const duet_stat *members, size_t count)
+{
+    json_t *result = user;
+    const char *media = "";
+
+    (void)id;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(members[i].name, "kind") == 0)
+            media = members[i].text;
+    }
+    for (size_t f = 0; f < sizeof(figures) / sizeof(figures[0]); f++) {
+        for (size_t i = 0; kind == figures[f].kind && strcmp(media, figures[f].media) == 0 && i < count; i++) {
+            if (strcmp(members[i].name, figures[f].member) == 0)
+                add_count(result, figures[f].name, members[i].number);
+        }
+    }
+}
+
+void peer_media_result(const peer_media *m, const duet_pc *pc, json_t *result)
+{
+    const media_sink *audio = &m->sinks[AUDIO], *video = &m->sinks[VIDEO];
+
+    duet_pc_get_stats(pc, add_figures, result);
+    if (m->audio) {
+        add_count(result, "audioPacketsReceived", audio->packets);
+        json_object_set_new(result, "audioEnergy", json_real(audio->energy));
+    }
+    if (!m->video)
+        return;
+    add_count(result, "videoPacketsReceived", video->packets);
+    add_count(result, "framesSent", m->sources[VIDEO].frames_sent);
+    add_count(result, "framesReceived", video->frames);
+    json_object_set_new(result, "framesDecoded", json_integer(video->has_no_decoder ? -1 : (json_int_t)video->decoded));
+    add_count(result, "keyFrames", video->key_frames);
+    add_count(result, "keyFramesSent", m->sources[VIDEO].key_frames);
+    add_count(result, "decodeErrors", video->decode_errors);
+    add_count(result, "countersRead", video->counters_read);
+    add_count(result, "countersBackward", video->counters_backward);
+    if (video->codec.name[0])
+        json_object_set_new(result, "videoCodec", json_string(video->codec.name));
+    if (m->sources[VIDEO].problem)
+        json_object_set_new(result, "videoProblem", json_string(m->sources[VIDEO].problem));
+}
+
+void peer_media_stop(peer_media *m)
+{
+    for (size_t i = 0; i < 2; i++) {
+        media_source_stop(&m->sources[i]);
+        media_sink_stop(&m->sinks[i]);
+    }
+    media_echo_free(&m->echoes);
+}

@@ -1,0 +1,55 @@
+/* What offers and answers say about media: RFC 9429 sections 5.2.1 and 5.3.1. */
+#include "peer/media.h"
+#include <strings.h>
+
+static void draft_codecs(pc_media_draft *draft, duet_sdp_section *section, const duet_transceiver *t, bool is_offer)
+{
+    section->codec_count =
+        is_offer ? pc_offer_codecs(t, draft->codecs, PC_CODECS_MAX) : pc_answer_codecs(t, draft->codecs, PC_CODECS_MAX);
+    for (size_t i = 0; i < section->codec_count; i++)
+        draft->codec_list[i] = &draft->codecs[i];
+    section->codecs = draft->codec_list;
+    /* "in the order of preference" of setCodecPreferences; otherwise the offerer's: RFC 9429, 5.3.1 */
+    section->own_codec_order = t->preferences.count > 0;
+}
+
+static void draft_extensions(pc_media_draft *draft, duet_sdp_section *section, const duet_transceiver *t, bool is_offer)
+{
+    size_t count = pc_extensions(t->pc, t->kind, draft->extensions, PC_EXTENSIONS_MAX);
+    const duet_sdp *offer = is_offer ? NULL : t->pc->pending_remote.sdp;
+
+    section->extension_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!offer || !pc_extension_is_ambiguous(offer, t->mline, draft->extensions[i].uri))
+            draft->extension_list[section->extension_count++] = &draft->extensions[i];
+    }
+    section->extensions = draft->extension_list;
+}
+
+static void draft_track(pc_media_draft *draft, duet_sdp_section *section, const duet_transceiver *t)
+{
+    const duet_sender *s = &t->sender;
+
+    for (size_t i = 0; i < s->stream_count; i++)
+        draft->streams[i] = s->stream_ids[i];
+    section->stream_ids = draft->streams;
+    section->stream_count = s->stream_count;
+    section->track_id = s->track_id[0] ? s->track_id : NULL;
+    section->cname = t->pc->cname;
+    section->ssrcs = &s->ssrc;
+    section->ssrc_count = 1;
+    section->rtx_ssrcs = &s->rtx_ssrc;
+    section->rtx_ssrc_count = 0;
+    for (size_t i = 0; i < section->codec_count && s->rtx_ssrc; i++) {
+        if (strcasecmp(section->codecs[i]->name, "rtx") == 0)
+            section->rtx_ssrc_count = 1;
+    }
+}
+
+void pc_draft_media(pc_media_draft *draft, duet_sdp_section *section, const duet_transceiver *t, bool is_offer)
+{
+    section->direction = t->direction;
+    draft_codecs(draft, section, t, is_offer);
+    draft_extensions(draft, section, t, is_offer);
+    draft_track(draft, section, t);
+}

@@ -1,0 +1,95 @@
+/* The parts of peer/ that move media, in a build that has it: SRTP and the RTP session of a transport, what a sender and a
+ * receiver keep for them. */
+#ifndef DUET_PEER_MEDIA_IO_H
+#define DUET_PEER_MEDIA_IO_H
+
+#include "duet/codecs.h"
+#include "duet/jitter.h"
+#include "duet/srtp.h"
+#include "peer/media.h"
+
+struct pc_media {
+    duet_rtp_session *rtp;
+    duet_srtp *srtp; /* NULL before DTLS is connected */
+    bool has_failed; /* no keys: told once */
+};
+
+#define PC_DTMF_MAX 32
+
+/* Tones that wait and the one that plays, which is the first. */
+typedef struct pc_dtmf {
+    struct {
+        uint8_t event;
+        duet_time duration;
+    } queue[PC_DTMF_MAX];
+    size_t count;
+    bool is_playing;
+    unsigned ends_left; /* how often its end is still told */
+    uint32_t timestamp;
+    duet_time started, segment_began, next;
+} pc_dtmf;
+
+/* A sender whose m-section is agreed to send. */
+typedef struct pc_send {
+    duet_sender *sender;
+    pc_transport *transport;
+    duet_send_stream *stream;
+    duet_packetizer *packetizer; /* of `format`; made with the first frame */
+    duet_payload_format format;
+    duet_codec codecs[PC_CODECS_MAX]; /* that the peer takes */
+    size_t codec_count;
+    uint32_t next_timestamp; /* audio: where the last frame ended */
+    bool has_timestamp;
+    bool keyframe_queued;
+    uint64_t frames_sent, key_frames_sent;
+    pc_dtmf dtmf;
+    struct pc_encoder *encoder; /* raw_send.c; NULL: nothing raw was sent */
+} pc_send;
+
+/* One SSRC of the peer. */
+typedef struct pc_receive {
+    struct pc_receive *next;
+    duet_receiver *receiver;
+    pc_transport *transport;
+    duet_receive_stream *stream; /* NULL: it has ended */
+    duet_video_jitter *frames;   /* of `format` */
+    duet_payload_format format;
+    duet_codec codec;
+    uint64_t dropped;           /* frames, when the last one was given out */
+    struct pc_playout *playout; /* raw_receive.c; NULL: its sound is not played */
+    duet_video_decoder *video_decoder;
+    char video_codec[32];
+    uint64_t decoded, undecodable;
+    uint16_t width, height;
+} pc_receive;
+
+/* send.c */
+int pc_send_create(duet_sender *sender, pc_transport *t, const pc_agreed *agreed);
+void pc_send_destroy(duet_sender *sender);
+void pc_send_keyframe_requested(duet_sender *sender);
+void pc_send_remb(duet_sender *sender, uint64_t bits_per_second);
+void pc_send_report_active(duet_sender *sender);
+int pc_send_frame(duet_sender *sender, const duet_outgoing_frame *frame);
+
+/* raw_send.c */
+void pc_encoder_destroy(pc_send *s);
+void pc_encoder_keyframe(pc_send *s);
+
+/* raw_receive.c */
+void pc_decode_picture(pc_receive *r, const duet_incoming_frame *frame); /* for on_video, which there is */
+void pc_playout_packet(pc_receive *r, const duet_jitter_packet *packet);
+void pc_playout_destroy(pc_receive *r); /* and the decoders */
+bool pc_playout_get_stats(const pc_receive *r, duet_audio_jitter_stats *out);
+
+/* dtmf.c */
+void pc_dtmf_tick(pc_send *s, duet_time now);
+duet_time pc_dtmf_deadline(const pc_send *s);
+
+/* receive.c */
+void pc_receive_begin(duet_receiver *receiver, pc_transport *t, duet_receive_stream *stream);
+void pc_receive_packet(duet_receive_stream *stream, const duet_rtp_arrival *arrival);
+void pc_receive_end(duet_receive_stream *stream);
+void pc_receive_tick(duet_receiver *receiver, duet_time now);
+duet_time pc_receive_deadline(const duet_receiver *receiver);
+
+#endif

@@ -1,0 +1,276 @@
+/* Raw sound and pictures of a receiver: pictures are decoded as their frames come, sound in the rhythm of who plays it. */
+#include "peer/media_io.h"
+#include <string.h>
+#include <strings.h>
+
+#define RATE          48000
+#define SAMPLES_MAX   5760 /* 120 ms: the longest Opus packet, RFC 6716 section 2.1.4 */
+#define CHANNELS      2
+#define SILENCE_LEVEL 100 /* samples below are silence: the delay may change there */
+
+static const duet_codec_ops *ops_of(const pc_receive *r)
+{
+    return r->receiver->transceiver->pc->config.codecs;
+}
+
+static duet_env *env_of(const pc_receive *r)
+{
+    return &r->receiver->transceiver->pc->env;
+}
+
+/* ---- pictures ---- */
+
+static void make_picture_decoder(pc_receive *r)
+{
+    const duet_codec_ops *ops = ops_of(r);
+    duet_video_decoder_config config = {.size = sizeof(config), .env = env_of(r), .codec = r->codec};
+
+    if (r->video_decoder && strcmp(r->video_codec, r->codec.name) == 0)
+        return;
+    if (r->video_decoder)
+        ops->video_decoder_destroy(r->video_decoder);
+    r->video_decoder = NULL;
+    memcpy(r->video_codec, r->codec.name, sizeof(r->video_codec));
+    if (ops && ops->video_decoder_create)
+        (void)ops->video_decoder_create(&r->video_decoder, &config); /* none: its frames are not decoded */
+}
+
+void pc_decode_picture(pc_receive *r, const duet_incoming_frame *frame)
+{
+    duet_receiver *receiver = r->receiver;
+    duet_video_frame picture;
+
+    make_picture_decoder(r);
+    if (!r->video_decoder) {
+        r->undecodable++;
+        return;
+    }
+    int err = ops_of(r)->video_decode(r->video_decoder, frame->data, frame->len, &picture);
+    if (err == DUET_OK) {
+        r->decoded++;
+        r->width = picture.width;
+        r->height = picture.height;
+        receiver->callbacks.on_video(receiver->callbacks.user, receiver, &picture, frame);
+    } else if (err != DUET_ERR_AGAIN) {
+        r->undecodable++;
+        duet_video_jitter_lost(r->frames);
+        duet_receive_stream_request_keyframe(r->stream, receiver->transceiver->pc->now);
+    }
+}
+
+/* ---- sound ---- */
+
+struct pc_playout {
+    duet_audio_jitter *jitter;
+    duet_audio_decoder *decoder;
+    char codec[32];
+    uint32_t rate; /* of the decoder */
+    int16_t decoded[SAMPLES_MAX * CHANNELS];
+    size_t count, taken; /* of `decoded`, per channel, at 48 kHz */
+    bool was_silent;
+};
+
+void pc_playout_destroy(pc_receive *r)
+{
+    struct pc_playout *p = r->playout;
+
+    if (r->video_decoder)
+        ops_of(r)->video_decoder_destroy(r->video_decoder);
+    r->video_decoder = NULL;
+    if (!p)
+        return;
+    if (p->decoder)
+        ops_of(r)->audio_decoder_destroy(p->decoder);
+    duet_audio_jitter_destroy(p->jitter);
+    duet_free(env_of(r), p);
+    r->playout = NULL;
+}
+
+/* Another codec of the same clock goes on in the same buffer. */
+static int ensure_decoder(pc_receive *r)
+{
+    struct pc_playout *p = r->playout;
+    const duet_codec_ops *ops = ops_of(r);
+    duet_audio_decoder_config config = {.size = sizeof(config), .env = env_of(r), .codec = r->codec};
+
+    if (p->decoder && strcmp(p->codec, r->codec.name) == 0)
+        return DUET_OK;
+    if (p->decoder)
+        ops->audio_decoder_destroy(p->decoder);
+    p->decoder = NULL;
+    memcpy(p->codec, r->codec.name, sizeof(p->codec));
+    p->rate = config.sample_rate = strcasecmp(r->codec.name, "opus") == 0 ? RATE : r->codec.clock_rate;
+    config.channels = CHANNELS;
+    return ops->audio_decoder_create(&p->decoder, &config);
+}
+
+static int start_playout(pc_receive *r)
+{
+    duet_audio_jitter_config config;
+
+    if (r->playout)
+        return DUET_OK;
+    if (!r->codec.name[0])
+        return DUET_ERR_AGAIN; /* nothing has come yet */
+    r->playout = duet_calloc(env_of(r), sizeof(*r->playout));
+    if (!r->playout)
+        return DUET_ERR_NOMEM;
+    duet_audio_jitter_config_init(&config);
+    config.env = env_of(r);
+    config.clock_rate = r->codec.clock_rate;
+    int err = duet_audio_jitter_create(&r->playout->jitter, &config);
+    if (err != DUET_OK)
+        pc_playout_destroy(r);
+    return err;
+}
+
+void pc_playout_packet(pc_receive *r, const duet_jitter_packet *packet)
+{
+    if (r->playout)
+        (void)duet_audio_jitter_insert(r->playout->jitter, packet); /* late and double ones are counted there */
+}
+
+/* Each sample as often as 48 kHz needs it: G.711 is heard as the telephone sounds. */
+static void spread(struct pc_playout *p, size_t count)
+{
+    size_t times = RATE / p->rate;
+
+    for (size_t i = count * times; times > 1 && i-- > 0;) {
+        p->decoded[i * CHANNELS] = p->decoded[i / times * CHANNELS];
+        p->decoded[i * CHANNELS + 1] = p->decoded[i / times * CHANNELS + 1];
+    }
+    p->count = count * times;
+    p->taken = 0;
+}
+
+static bool is_silence(const struct pc_playout *p)
+{
+    for (size_t i = 0; i < p->count * CHANNELS; i++) {
+        if (p->decoded[i] > SILENCE_LEVEL || p->decoded[i] < -SILENCE_LEVEL)
+            return false;
+    }
+    return true;
+}
+
+static void play_silence(struct pc_playout *p, size_t count)
+{
+    memset(p->decoded, 0, count * CHANNELS * sizeof(int16_t));
+    p->count = count;
+    p->taken = 0;
+}
+
+/* The samples of a piece at the decoder's rate, at most what there is room for. */
+static size_t samples_of(const pc_receive *r, const duet_audio_piece *piece)
+{
+    size_t samples = (size_t)((uint64_t)piece->samples * r->playout->rate / r->codec.clock_rate);
+    size_t most = (size_t)SAMPLES_MAX * r->playout->rate / RATE;
+
+    return samples < most ? samples : most;
+}
+
+static void conceal(pc_receive *r, const duet_audio_piece *piece)
+{
+    struct pc_playout *p = r->playout;
+    size_t samples = samples_of(r, piece);
+
+    if (ops_of(r)->audio_conceal(p->decoder, p->decoded, samples) == DUET_OK)
+        spread(p, samples);
+    else
+        play_silence(p, RATE / 100);
+}
+
+static void decode(pc_receive *r, const duet_audio_piece *piece)
+{
+    struct pc_playout *p = r->playout;
+    size_t count = 0;
+    int err = ops_of(r)->audio_decode(p->decoder, piece->data, piece->len, p->decoded,
+                                      (size_t)SAMPLES_MAX * p->rate / RATE, &count);
+
+    if (err == DUET_OK && count > 0)
+        spread(p, count);
+    else
+        conceal(r, piece);
+}
+
+/* Fills `decoded` with the next piece. */
+static void next_piece(pc_receive *r)
+{
+    struct pc_playout *p = r->playout;
+    duet_time now = r->receiver->transceiver->pc->now;
+    duet_audio_piece piece;
+
+    do
+        duet_audio_jitter_next(p->jitter, &piece, p->was_silent, now);
+    while (piece.action == DUET_AUDIO_SKIP);
+    if (piece.action == DUET_AUDIO_WAIT || ensure_decoder(r) != DUET_OK) {
+        play_silence(p, RATE / 100);
+    } else if (piece.action == DUET_AUDIO_DECODE) {
+        decode(r, &piece);
+    } else if (piece.action == DUET_AUDIO_DECODE_FEC &&
+               ops_of(r)->audio_decode_fec(p->decoder, piece.data, piece.len, p->decoded, samples_of(r, &piece)) ==
+                   DUET_OK) {
+        spread(p, samples_of(r, &piece));
+    } else {
+        conceal(r, &piece);
+    }
+    p->was_silent = is_silence(p);
+}
+
+static void take(const struct pc_playout *p, int16_t *out, size_t count, uint8_t channels)
+{
+    const int16_t *from = p->decoded + p->taken * CHANNELS;
+
+    for (size_t i = 0; i < count; i++) {
+        if (channels == 2) {
+            out[2 * i] = from[2 * i];
+            out[2 * i + 1] = from[2 * i + 1];
+        } else {
+            out[i] = (int16_t)((from[2 * i] + from[2 * i + 1]) / 2);
+        }
+    }
+}
+
+/* The stream that speaks: a receiver has one, but for the moment in which a peer changes its SSRC. */
+static pc_receive *latest(const duet_receiver *receiver)
+{
+    pc_receive *r = receiver->streams;
+
+    while (r && !r->stream)
+        r = r->next;
+    return r;
+}
+
+int duet_receiver_read_audio(duet_receiver *receiver, int16_t *samples, size_t count, uint8_t channels)
+{
+    pc_receive *r = latest(receiver);
+    const duet_codec_ops *ops = receiver->transceiver->pc->config.codecs;
+
+    if (receiver->transceiver->kind != DUET_SDP_AUDIO || channels < 1 || channels > 2)
+        return DUET_ERR_INVALID;
+    if (!ops || !ops->audio_decoder_create)
+        return DUET_ERR_UNSUPPORTED;
+    receiver->is_played = true;
+    int err = r ? start_playout(r) : DUET_ERR_AGAIN;
+    if (err != DUET_OK) {
+        memset(samples, 0, count * channels * sizeof(int16_t));
+        return err == DUET_ERR_AGAIN ? DUET_OK : err;
+    }
+    for (size_t done = 0; done < count;) {
+        struct pc_playout *p = r->playout;
+        if (p->taken == p->count)
+            next_piece(r);
+        size_t n = p->count - p->taken < count - done ? p->count - p->taken : count - done;
+        take(p, samples + done * channels, n, channels);
+        p->taken += n;
+        done += n;
+    }
+    return DUET_OK;
+}
+
+bool pc_playout_get_stats(const pc_receive *r, duet_audio_jitter_stats *out)
+{
+    if (!r->playout)
+        return false;
+    duet_audio_jitter_get_stats(r->playout->jitter, out);
+    return true;
+}

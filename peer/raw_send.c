@@ -1,0 +1,245 @@
+/* Raw sound and pictures of a sender: encoded with the codec that was negotiated, in its rhythm. */
+#include "peer/media_io.h"
+#include <math.h>
+#include <string.h>
+#include <strings.h>
+
+#define PACKET_MS       20
+#define AUDIO_BYTES_MAX 1276 /* of an Opus packet of one frame, RFC 6716 section 3.4 */
+#define VIDEO_BITRATE   600000
+
+struct pc_encoder {
+    duet_codec codec;
+    duet_audio_encoder *audio;
+    duet_video_encoder *video;
+    uint32_t sample_rate;
+    uint8_t channels;
+    size_t packet;                    /* samples per channel of a packet */
+    int16_t held[48 * PACKET_MS * 2]; /* of the packet that is not full yet */
+    size_t held_count;
+    bool was_silent;
+    bool wants_keyframe;
+    uint64_t bitrate;
+};
+
+static const duet_codec_ops *ops_of(const duet_sender *sender)
+{
+    return sender->transceiver->pc->config.codecs;
+}
+
+void pc_encoder_destroy(pc_send *s)
+{
+    struct pc_encoder *e = s->encoder;
+    const duet_codec_ops *ops = ops_of(s->sender);
+
+    if (!e)
+        return;
+    if (e->audio)
+        ops->audio_encoder_destroy(e->audio);
+    if (e->video)
+        ops->video_encoder_destroy(e->video);
+    duet_free(&s->transport->pc->env, e);
+    s->encoder = NULL;
+}
+
+void pc_encoder_keyframe(pc_send *s)
+{
+    if (s->encoder)
+        s->encoder->wants_keyframe = true;
+}
+
+static bool fits(const struct pc_encoder *e, const duet_codec *codec)
+{
+    return strcmp(e->codec.name, codec->name) == 0 && e->codec.payload_type == codec->payload_type &&
+           strcmp(e->codec.fmtp, codec->fmtp) == 0;
+}
+
+static int new_encoder(pc_send *s)
+{
+    pc_encoder_destroy(s);
+    s->encoder = duet_calloc(&s->transport->pc->env, sizeof(*s->encoder));
+    if (!s->encoder)
+        return DUET_ERR_NOMEM;
+    s->encoder->codec = s->sender->codec;
+    s->encoder->wants_keyframe = true;
+    return DUET_OK;
+}
+
+/* ---- sound ---- */
+
+static int ensure_audio(pc_send *s, const duet_audio_frame *frame)
+{
+    const duet_codec_ops *ops = ops_of(s->sender);
+    duet_audio_encoder_config config = {.size = sizeof(config), .complexity = -1};
+
+    if (s->encoder && fits(s->encoder, &s->sender->codec) && s->encoder->sample_rate == frame->sample_rate &&
+        s->encoder->channels == frame->channels)
+        return s->encoder->audio ? DUET_OK : DUET_ERR_UNSUPPORTED;
+    if (!ops || !ops->audio_encoder_create)
+        return DUET_ERR_UNSUPPORTED;
+    if (frame->channels < 1 || frame->channels > 2 || frame->sample_rate < 8000 || frame->sample_rate > 48000)
+        return DUET_ERR_INVALID;
+    int err = new_encoder(s);
+    if (err != DUET_OK)
+        return err;
+    config.env = &s->transport->pc->env;
+    config.codec = s->sender->codec;
+    config.channels = s->encoder->channels = frame->channels;
+    config.sample_rate = s->encoder->sample_rate = frame->sample_rate;
+    config.bitrate = (uint32_t)s->sender->parameters.max_bitrate;
+    s->encoder->packet = frame->sample_rate * PACKET_MS / 1000;
+    err = ops->audio_encoder_create(&s->encoder->audio, &config);
+    if (err != DUET_OK)
+        pc_encoder_destroy(s);
+    return err;
+}
+
+/* RFC 6464: the level in -dBov, 0 to 127, of full scale. */
+static uint8_t level_of(const int16_t *samples, size_t count)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < count; i++)
+        sum += (double)samples[i] * samples[i];
+    double mean = count ? sum / (double)count / (32768.0 * 32768.0) : 0;
+    double level = mean > 0 ? -10 * log10(mean) : 127;
+    return level > 127 ? 127 : level < 0 ? 0 : (uint8_t)level;
+}
+
+#define SPEECH_LEVEL 60 /* quieter is taken for silence */
+
+static int send_packet(pc_send *s, duet_time captured)
+{
+    struct pc_encoder *e = s->encoder;
+    duet_audio_frame raw = {e->held, e->packet, e->sample_rate, e->channels};
+    uint8_t data[AUDIO_BYTES_MAX];
+    size_t len;
+
+    e->held_count = 0;
+    int err = ops_of(s->sender)->audio_encode(e->audio, &raw, data, sizeof(data), &len);
+    if (err != DUET_OK)
+        return err;
+    if (len == 0) {
+        e->was_silent = true; /* DTX: nothing is sent */
+        return DUET_OK;
+    }
+    duet_outgoing_frame frame = {.data = data,
+                                 .len = len,
+                                 .payload_type = DUET_FRAME_OWN_CODEC,
+                                 .starts_talkspurt = e->was_silent,
+                                 .captured = captured,
+                                 .has_audio_level = true};
+    frame.audio_level = level_of(e->held, e->packet * e->channels);
+    frame.voice_activity = frame.audio_level < SPEECH_LEVEL;
+    e->was_silent = false;
+    return pc_send_frame(s->sender, &frame);
+}
+
+static int send_audio(duet_sender *sender, const duet_audio_frame *frame, duet_time captured)
+{
+    pc_send *s = sender->send;
+    int err;
+
+    if (!duet_sender_is_active(sender))
+        return DUET_ERR_STATE;
+    if (sender->transceiver->kind != DUET_SDP_AUDIO)
+        return DUET_ERR_INVALID;
+    err = ensure_audio(s, frame);
+    for (size_t done = 0; err == DUET_OK && done < frame->count;) {
+        struct pc_encoder *e = s->encoder;
+        size_t take = e->packet - e->held_count;
+        take = take < frame->count - done ? take : frame->count - done;
+        memcpy(e->held + e->held_count * e->channels, frame->samples + done * e->channels,
+               take * e->channels * sizeof(int16_t));
+        e->held_count += take;
+        done += take;
+        if (e->held_count == e->packet)
+            err = send_packet(s, captured + (duet_time)done * 1000000 / e->sample_rate - PACKET_MS * 1000u);
+    }
+    return err;
+}
+
+int duet_sender_send_audio(duet_sender *sender, const duet_audio_frame *frame, duet_time captured)
+{
+    duet_events *events = &sender->transceiver->pc->events;
+
+    duet_events_enter(events);
+    int err = send_audio(sender, frame, captured);
+    duet_events_leave(events);
+    return err;
+}
+
+/* ---- pictures ---- */
+
+static uint64_t bitrate_of(const duet_sender *sender)
+{
+    return sender->parameters.max_bitrate ? sender->parameters.max_bitrate : VIDEO_BITRATE;
+}
+
+static int ensure_video(pc_send *s, const duet_video_frame *frame)
+{
+    const duet_codec_ops *ops = ops_of(s->sender);
+    duet_video_encoder_config config = {.size = sizeof(config)};
+
+    if (s->encoder && fits(s->encoder, &s->sender->codec)) {
+        if (s->encoder->bitrate != bitrate_of(s->sender) && ops->video_set_bitrate) {
+            s->encoder->bitrate = bitrate_of(s->sender);
+            (void)ops->video_set_bitrate(s->encoder->video, (uint32_t)s->encoder->bitrate);
+        }
+        return DUET_OK;
+    }
+    if (!ops || !ops->video_encoder_create)
+        return DUET_ERR_UNSUPPORTED;
+    int err = new_encoder(s);
+    if (err != DUET_OK)
+        return err;
+    config.env = &s->transport->pc->env;
+    config.codec = s->sender->codec;
+    config.width = frame->width;
+    config.height = frame->height;
+    s->encoder->bitrate = bitrate_of(s->sender);
+    config.bitrate = (uint32_t)s->encoder->bitrate;
+    config.framerate = s->sender->parameters.max_framerate;
+    config.screen = s->sender->parameters.screen_content;
+    err = ops->video_encoder_create(&s->encoder->video, &config);
+    if (err != DUET_OK)
+        pc_encoder_destroy(s);
+    return err;
+}
+
+static int send_video(duet_sender *sender, const duet_video_frame *picture, duet_time captured)
+{
+    pc_send *s = sender->send;
+    duet_encoded_frame encoded;
+
+    if (!duet_sender_is_active(sender))
+        return DUET_ERR_STATE;
+    if (sender->transceiver->kind != DUET_SDP_VIDEO)
+        return DUET_ERR_INVALID;
+    int err = ensure_video(s, picture);
+    if (err == DUET_OK)
+        err = ops_of(sender)->video_encode(s->encoder->video, picture, captured, s->encoder->wants_keyframe, &encoded);
+    if (err != DUET_OK || encoded.len == 0)
+        return err;
+    if (encoded.info.is_keyframe)
+        s->encoder->wants_keyframe = false;
+    duet_outgoing_frame frame = {.data = encoded.data,
+                                 .len = encoded.len,
+                                 .payload_type = DUET_FRAME_OWN_CODEC,
+                                 .info = encoded.info,
+                                 .captured = captured};
+    err = pc_send_frame(sender, &frame);
+    if (err != DUET_OK)
+        s->encoder->wants_keyframe = true; /* part of it is missing: nothing that follows can be used without */
+    return err;
+}
+
+int duet_sender_send_video(duet_sender *sender, const duet_video_frame *frame, duet_time captured)
+{
+    duet_events *events = &sender->transceiver->pc->events;
+
+    duet_events_enter(events);
+    int err = send_video(sender, frame, captured);
+    duet_events_leave(events);
+    return err;
+}

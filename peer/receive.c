@@ -1,0 +1,222 @@
+/* Receivers: the packets of each SSRC become frames. W3C RTCRtpReceiver. */
+#include "peer/media_io.h"
+#include <string.h>
+
+/* Audio does not wait long for what is missing: it is asked for again only where NACK was agreed. */
+#define AUDIO_WAIT_MAX DUET_MS(100)
+
+/* ---- life ---- */
+
+void pc_receive_begin(duet_receiver *receiver, pc_transport *t, duet_receive_stream *stream)
+{
+    pc_receive *r = duet_calloc(&t->pc->env, sizeof(*r));
+
+    if (!r)
+        return; /* its packets are counted by the session and go nowhere */
+    r->receiver = receiver;
+    r->transport = t;
+    r->stream = stream;
+    r->next = receiver->streams;
+    receiver->streams = r;
+    duet_receive_stream_set_user(stream, r);
+}
+
+static void forget_ended(duet_receiver *receiver)
+{
+    pc_receive **link = &receiver->streams;
+
+    while (*link) {
+        pc_receive *r = *link;
+        if (r->stream) {
+            link = &r->next;
+            continue;
+        }
+        *link = r->next;
+        pc_playout_destroy(r);
+        duet_video_jitter_destroy(r->frames);
+        duet_free(&receiver->transceiver->pc->env, r);
+    }
+}
+
+void pc_receive_end(duet_receive_stream *stream)
+{
+    pc_receive *r = duet_receive_stream_user(stream);
+
+    if (!r)
+        return;
+    r->stream = NULL;
+    if (!r->receiver->is_draining) /* else a callback has ended it: when that returns */
+        forget_ended(r->receiver);
+}
+
+/* The buffer of a codec. Another codec begins with another buffer, and with a key frame. */
+static bool ensure_buffer(pc_receive *r, const duet_codec *codec)
+{
+    duet_payload_format format = duet_payload_format_of(codec->name);
+    duet_video_jitter_config config;
+
+    if (r->frames && r->format == format)
+        return true;
+    duet_video_jitter_destroy(r->frames);
+    r->frames = NULL;
+    duet_video_jitter_config_init(&config);
+    config.env = &r->transport->pc->env;
+    config.format = format;
+    if (!duet_receive_stream_is_video(r->stream))
+        config.wait_max = AUDIO_WAIT_MAX;
+    if (duet_video_jitter_create(&r->frames, &config) != DUET_OK)
+        return false;
+    r->format = format;
+    r->dropped = 0;
+    return true;
+}
+
+/* ---- frames ---- */
+
+static void deliver_frame(pc_receive *r, const duet_jitter_frame *f)
+{
+    duet_receiver *receiver = r->receiver;
+    duet_video_jitter_stats stats;
+    duet_incoming_frame frame = {
+        .data = f->data,
+        .len = f->len,
+        .codec = &r->codec,
+        .timestamp = f->timestamp,
+        .is_keyframe = f->is_keyframe,
+        .arrived = f->last_arrival,
+        .render = f->render_time,
+        .ssrc = duet_receive_stream_ssrc(r->stream),
+    };
+
+    duet_video_jitter_get_stats(r->frames, &stats);
+    frame.after_loss = stats.frames_dropped != r->dropped;
+    r->dropped = stats.frames_dropped;
+    (void)duet_receive_stream_ntp_of(r->stream, f->timestamp, &frame.captured_ntp);
+    if (f->is_keyframe)
+        duet_receive_stream_got_keyframe(r->stream);
+    if (receiver->callbacks.on_frame)
+        receiver->callbacks.on_frame(receiver->callbacks.user, receiver, &frame);
+    if (receiver->callbacks.on_video && r->stream && duet_receive_stream_is_video(r->stream))
+        pc_decode_picture(r, &frame);
+}
+
+/* Tells the session what the buffer still waits for. */
+static void ask_for_what_helps(pc_receive *r, duet_time now)
+{
+    duet_receive_stream_skip_to(r->stream, duet_video_jitter_skipped_to(r->frames));
+    if (duet_receive_stream_is_video(r->stream) && duet_video_jitter_needs_keyframe(r->frames))
+        duet_receive_stream_request_keyframe(r->stream, now);
+}
+
+static void drain_stream(pc_receive *r)
+{
+    duet_pc *pc = r->receiver->transceiver->pc;
+    duet_jitter_frame frame;
+
+    while (!pc->is_closed && r->stream && r->frames && duet_video_jitter_next(r->frames, &frame, pc->now) == 1)
+        deliver_frame(r, &frame);
+    if (r->stream && r->frames)
+        ask_for_what_helps(r, pc->now);
+}
+
+static void drain(duet_receiver *receiver)
+{
+    receiver->is_draining = true;
+    for (pc_receive *r = receiver->streams; r; r = r->next)
+        drain_stream(r);
+    receiver->is_draining = false;
+    forget_ended(receiver);
+}
+
+static void deliver_drain(void *object, void *payload)
+{
+    duet_pc *pc = object;
+    duet_transceiver *t = *(duet_transceiver **)payload;
+
+    for (size_t i = 0; i < pc->transceivers.count && !pc->is_closed; i++) {
+        if (pc_transceiver_at(pc, i) != t)
+            continue;
+        t->receiver.drain_queued = false;
+        drain(&t->receiver);
+    }
+}
+
+/* Frames are events, but they are not copied: the event only says that there may be some. */
+static void queue_drain(duet_receiver *receiver)
+{
+    duet_transceiver *t = receiver->transceiver;
+
+    if (!receiver->drain_queued)
+        receiver->drain_queued = duet_events_push(&t->pc->events, deliver_drain, NULL, &t, sizeof(t)) == DUET_OK;
+}
+
+void pc_receive_packet(duet_receive_stream *stream, const duet_rtp_arrival *arrival)
+{
+    pc_receive *r = duet_receive_stream_user(stream);
+
+    if (!r)
+        return;
+    duet_receiver *receiver = r->receiver;
+    if (receiver->callbacks.on_rtp)
+        receiver->callbacks.on_rtp(receiver->callbacks.user, receiver, arrival);
+    bool wants_frames = receiver->callbacks.on_frame || receiver->callbacks.on_video;
+    if (arrival->packet->payload_len == 0 || duet_payload_format_of(arrival->codec->name) == DUET_PAYLOAD_NONE)
+        return;
+    duet_jitter_packet packet = {
+        .sequence = arrival->extended_sequence,
+        .timestamp = arrival->packet->timestamp,
+        .marker = arrival->packet->marker,
+        .payload_type = arrival->packet->payload_type,
+        .payload = arrival->packet->payload,
+        .len = arrival->packet->payload_len,
+        .time = arrival->time,
+        .is_retransmission = arrival->is_retransmission,
+    };
+    r->codec = *arrival->codec;
+    pc_playout_packet(r, &packet);
+    if (!wants_frames || !ensure_buffer(r, arrival->codec))
+        return;
+    (void)duet_video_jitter_insert(r->frames, &packet); /* late, double or ill-formed ones are counted there */
+    ask_for_what_helps(r, arrival->time);
+    queue_drain(receiver);
+}
+
+/* ---- time ---- */
+
+void pc_receive_tick(duet_receiver *receiver, duet_time now)
+{
+    for (pc_receive *r = receiver->streams; r; r = r->next) {
+        if (!r->stream || !r->frames || duet_video_jitter_deadline(r->frames) > now)
+            continue;
+        ask_for_what_helps(r, now);
+        queue_drain(receiver);
+    }
+}
+
+duet_time pc_receive_deadline(const duet_receiver *receiver)
+{
+    duet_time first = DUET_NEVER;
+
+    for (const pc_receive *r = receiver->streams; r; r = r->next) {
+        duet_time deadline = r->frames ? duet_video_jitter_deadline(r->frames) : DUET_NEVER;
+        first = deadline < first ? deadline : first;
+    }
+    return first;
+}
+
+int duet_receiver_request_keyframe(duet_receiver *receiver)
+{
+    duet_pc *pc = receiver->transceiver->pc;
+
+    if (!receiver->streams || receiver->transceiver->stopped || pc->is_closed)
+        return DUET_ERR_STATE;
+    for (pc_receive *r = receiver->streams; r; r = r->next) {
+        if (!r->stream)
+            continue;
+        if (r->frames)
+            duet_video_jitter_lost(r->frames);
+        duet_receive_stream_request_keyframe(r->stream, pc->now);
+    }
+    pc_wake(pc);
+    return DUET_OK;
+}

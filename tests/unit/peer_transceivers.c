@@ -1,0 +1,625 @@
+/* Transceivers and descriptions without a network: what W3C webrtc-pc section 5 and RFC 9429 sections 5.2 to 5.11 say of
+ * adding, removing, holding, stopping and using m-sections again, in every order. */
+#include "duet/transceiver.h"
+#include "peer_pair.h"
+
+/* ---- tools ---- */
+
+static duet_transceiver *add(end *e, duet_sdp_media_kind kind, duet_sdp_direction direction)
+{
+    duet_transceiver_init init = DUET_TRANSCEIVER_INIT;
+    duet_transceiver *t;
+
+    init.direction = direction;
+    assert_int_equal(duet_pc_add_transceiver(e->pc, kind, &init, &t), DUET_OK);
+    return t;
+}
+
+static void create_pair(end *alice, end *bob)
+{
+    end_create(alice, 1);
+    end_create(bob, 2);
+}
+
+static void destroy_pair(end *alice, end *bob)
+{
+    end_destroy(alice);
+    end_destroy(bob);
+}
+
+static duet_transceiver *at(const end *e, size_t index)
+{
+    duet_transceiver *t = duet_pc_transceiver_at(e->pc, index);
+
+    assert_non_null(t);
+    return t;
+}
+
+static size_t count(const end *e)
+{
+    size_t n = 0;
+
+    while (duet_pc_transceiver_at(e->pc, n))
+        n++;
+    return n;
+}
+
+static void assert_current(const duet_transceiver *t, duet_sdp_direction expected)
+{
+    duet_sdp_direction current;
+
+    assert_true(duet_transceiver_current_direction(t, &current));
+    assert_string_equal(duet_sdp_direction_name(current), duet_sdp_direction_name(expected));
+}
+
+static duet_sdp *parsed(const char *text)
+{
+    duet_sdp *sdp;
+
+    assert_int_equal(duet_sdp_parse(&sdp, NULL, text, strlen(text), NULL), DUET_OK);
+    return sdp;
+}
+
+static duet_sdp *local_of(const end *e)
+{
+    char *text = end_local(e);
+    duet_sdp *sdp = parsed(text);
+
+    free(text);
+    return sdp;
+}
+
+/* ---- offers ---- */
+
+static void an_offer_lists_transceivers_in_their_order_and_data_last(void **state)
+{
+    end alice;
+    (void)state;
+
+    end_create_with_channel(&alice, 1);
+    duet_transceiver *audio = add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    duet_transceiver *video = add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDONLY);
+    assert_string_equal(duet_transceiver_mid(audio), "");
+    set_local(&alice, DUET_SDP_OFFER, NULL);
+    duet_sdp *sdp = local_of(&alice);
+    assert_int_equal(duet_sdp_media_count(sdp), 3);
+    assert_int_equal(duet_sdp_media_at(sdp, 0)->kind, DUET_SDP_AUDIO);
+    assert_int_equal(duet_sdp_media_at(sdp, 1)->kind, DUET_SDP_VIDEO);
+    assert_true(duet_sdp_media_is_data(sdp, 2));
+    assert_int_equal(duet_sdp_media_direction(sdp, 1), DUET_SDP_SENDONLY);
+    assert_string_equal(duet_transceiver_mid(audio), "0");
+    assert_string_equal(duet_transceiver_mid(video), "1");
+    assert_int_equal(duet_sdp_check_offer(sdp, NULL), DUET_OK);
+    duet_sdp_destroy(sdp);
+    end_destroy(&alice);
+}
+
+static void an_offer_names_codecs_feedback_extensions_and_its_streams(void **state)
+{
+    end alice;
+    (void)state;
+
+    end_create(&alice, 1);
+    const char *streams[] = {"stream"};
+    duet_transceiver_init init = DUET_TRANSCEIVER_INIT;
+    duet_transceiver *t;
+    init.track_id = "camera";
+    init.stream_ids = streams;
+    init.stream_count = 1;
+    assert_int_equal(duet_pc_add_transceiver(alice.pc, DUET_SDP_VIDEO, &init, &t), DUET_OK);
+    char *text = end_offer(&alice);
+    assert_non_null(strstr(text, "a=rtpmap:96 VP8/90000\r\n"));
+    assert_non_null(strstr(text, "a=rtcp-fb:96 nack pli\r\n"));
+    assert_non_null(strstr(text, "a=rtcp-fb:96 transport-cc\r\n"));
+    assert_non_null(strstr(text, "a=fmtp:97 apt=96\r\n"));
+    assert_non_null(strstr(text, "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"));
+    assert_non_null(strstr(text, "a=msid:stream camera\r\n"));
+    assert_non_null(strstr(text, "a=ssrc-group:FID "));
+    assert_non_null(strstr(text, "a=rtcp-rsize\r\n"));
+    free(text);
+    end_destroy(&alice);
+}
+
+static void an_offer_that_is_never_set_binds_nothing(void **state)
+{
+    end alice;
+    (void)state;
+
+    end_create(&alice, 1);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    free(end_offer(&alice));
+    add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    set_local(&alice, DUET_SDP_OFFER, NULL);
+    assert_string_equal(duet_transceiver_mid(at(&alice, 0)), "0");
+    assert_string_equal(duet_transceiver_mid(at(&alice, 1)), "1");
+    end_destroy(&alice);
+}
+
+/* ---- answers ---- */
+
+static void an_offer_makes_transceivers_that_receive(void **state)
+{
+    end alice, bob;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDONLY);
+    negotiate(&alice, &bob);
+    assert_int_equal(count(&bob), 2);
+    assert_int_equal(duet_transceiver_direction(at(&bob, 0)), DUET_SDP_RECVONLY);
+    assert_current(at(&bob, 0), DUET_SDP_RECVONLY);
+    assert_current(at(&bob, 1), DUET_SDP_RECVONLY);
+    assert_current(at(&alice, 0), DUET_SDP_SENDONLY);
+    destroy_pair(&alice, &bob);
+}
+
+static void a_track_that_was_added_before_the_offer_answers_it(void **state)
+{
+    end alice, bob;
+    duet_sender *sender;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    assert_int_equal(duet_pc_add_track(bob.pc, DUET_SDP_AUDIO, "mic", NULL, 0, &sender), DUET_OK);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    negotiate(&alice, &bob);
+    assert_int_equal(count(&bob), 1);
+    assert_current(at(&bob, 0), DUET_SDP_SENDRECV);
+    assert_current(at(&alice, 0), DUET_SDP_SENDRECV);
+    assert_string_equal(duet_receiver_track_id(duet_transceiver_receiver(at(&alice, 0))), "mic");
+    destroy_pair(&alice, &bob);
+}
+
+static void a_track_that_is_added_after_the_offer_takes_its_transceiver(void **state)
+{
+    end alice, bob;
+    duet_sender *sender;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    set_local(&alice, DUET_SDP_OFFER, NULL);
+    char *offer = end_local(&alice);
+    set_remote(&bob, DUET_SDP_OFFER, offer);
+    assert_int_equal(duet_pc_add_track(bob.pc, DUET_SDP_VIDEO, NULL, NULL, 0, &sender), DUET_OK);
+    assert_int_equal(count(&bob), 1);
+    set_local(&bob, DUET_SDP_ANSWER, NULL);
+    char *answer = end_local(&bob);
+    set_remote(&alice, DUET_SDP_ANSWER, answer);
+    assert_current(at(&alice, 0), DUET_SDP_SENDRECV);
+    assert_int_equal(bob.negotiation_needed, 0);
+    free(offer);
+    free(answer);
+    destroy_pair(&alice, &bob);
+}
+
+/* "transceivers created by addTransceiver ... are never used": RFC 9429, 5.10. */
+static void a_transceiver_that_was_added_as_one_does_not_answer_an_offer(void **state)
+{
+    end alice, bob;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    add(&bob, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    negotiate(&alice, &bob);
+    assert_int_equal(count(&bob), 2);
+    assert_string_equal(duet_transceiver_mid(at(&bob, 0)), "");
+    assert_int_equal(bob.negotiation_needed, 2); /* at the start, and again for what the answer could not contain */
+    destroy_pair(&alice, &bob);
+}
+
+static void the_codec_is_the_first_of_the_answer_with_the_parameters_of_the_peer(void **state)
+{
+    end alice, bob;
+    duet_codec codec;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    duet_transceiver *t = add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    assert_int_equal(duet_sender_codec(duet_transceiver_sender(t), &codec), DUET_ERR_STATE);
+    static const duet_codec vp9 = {"VP9", 0, 90000, 1, "profile-id=0", 0}, rtx = {"rtx", 0, 90000, 1, "", 0};
+    const duet_codec *preferences[] = {&vp9, &rtx};
+    assert_int_equal(duet_transceiver_set_codec_preferences(t, preferences, 2), DUET_OK);
+    negotiate(&alice, &bob);
+    assert_int_equal(duet_sender_codec(duet_transceiver_sender(t), &codec), DUET_OK);
+    assert_string_equal(codec.name, "VP9");
+    assert_int_equal(codec.payload_type, 98);
+    duet_sdp *sdp = local_of(&alice);
+    assert_string_equal(duet_sdp_media_at(sdp, 0)->formats, "98 99");
+    duet_sdp_destroy(sdp);
+    destroy_pair(&alice, &bob);
+}
+
+static void preferences_that_nobody_can_fulfil_are_refused(void **state)
+{
+    end alice;
+    (void)state;
+    static const duet_codec unknown = {"H261", 31, 90000, 1, "", 0}, rtx = {"rtx", 0, 90000, 1, "", 0};
+    const duet_codec *one[] = {&unknown}, *helper[] = {&rtx};
+
+    end_create(&alice, 1);
+    duet_transceiver *t = add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    assert_int_equal(duet_transceiver_set_codec_preferences(t, one, 1), DUET_ERR_INVALID);
+    assert_int_equal(duet_transceiver_set_codec_preferences(t, helper, 1), DUET_ERR_INVALID);
+    assert_int_equal(duet_transceiver_set_codec_preferences(t, NULL, 0), DUET_OK);
+    end_destroy(&alice);
+}
+
+/* ---- negotiating again ---- */
+
+static void hold_and_resume_change_the_directions(void **state)
+{
+    end alice, bob;
+    duet_sender *sender;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    assert_int_equal(duet_pc_add_track(bob.pc, DUET_SDP_AUDIO, NULL, NULL, 0, &sender), DUET_OK);
+    duet_transceiver *t = add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    negotiate(&alice, &bob);
+    unsigned before = alice.negotiation_needed;
+    assert_int_equal(duet_transceiver_set_direction(t, DUET_SDP_SENDONLY), DUET_OK);
+    assert_int_equal(alice.negotiation_needed, before + 1);
+    negotiate(&alice, &bob);
+    assert_current(t, DUET_SDP_SENDONLY);
+    assert_current(at(&bob, 0), DUET_SDP_RECVONLY);
+    assert_int_equal(duet_transceiver_set_direction(t, DUET_SDP_SENDRECV), DUET_OK);
+    negotiate(&alice, &bob);
+    assert_current(t, DUET_SDP_SENDRECV);
+    assert_current(at(&bob, 0), DUET_SDP_SENDRECV);
+    assert_int_equal(bob.negotiation_needed, 1);
+    destroy_pair(&alice, &bob);
+}
+
+static void a_section_that_was_stopped_is_used_again_under_another_mid(void **state)
+{
+    end alice, bob;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    duet_transceiver *first = add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    duet_transceiver *second = add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    negotiate(&alice, &bob);
+    duet_transceiver_stop(second);
+    negotiate(&alice, &bob);
+    assert_true(duet_transceiver_stopped(second));
+    assert_int_equal(count(&alice), 1);
+    assert_int_equal(count(&bob), 1);
+    duet_sdp *sdp = local_of(&alice);
+    assert_true(duet_sdp_media_is_rejected(sdp, 1));
+    duet_sdp_destroy(sdp);
+
+    duet_transceiver *third = add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    negotiate(&alice, &bob);
+    sdp = local_of(&alice);
+    assert_int_equal(duet_sdp_media_count(sdp), 2);
+    assert_int_equal(duet_sdp_media_at(sdp, 1)->kind, DUET_SDP_AUDIO);
+    assert_string_equal(duet_transceiver_mid(third), "2");
+    assert_string_equal(duet_transceiver_mid(first), "0");
+    assert_current(third, DUET_SDP_SENDONLY);
+    assert_int_equal(count(&bob), 2);
+    duet_sdp_destroy(sdp);
+    destroy_pair(&alice, &bob);
+}
+
+static void the_answerer_can_stop_a_section_that_is_offered(void **state)
+{
+    end alice, bob;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    set_local(&alice, DUET_SDP_OFFER, NULL);
+    char *offer = end_local(&alice);
+    set_remote(&bob, DUET_SDP_OFFER, offer);
+    duet_transceiver_stop(at(&bob, 1));
+    set_local(&bob, DUET_SDP_ANSWER, NULL);
+    char *answer = end_local(&bob);
+    set_remote(&alice, DUET_SDP_ANSWER, answer);
+    assert_int_equal(count(&alice), 1);
+    assert_int_equal(count(&bob), 1);
+    assert_int_equal(duet_transceiver_kind(at(&alice, 0)), DUET_SDP_AUDIO);
+    free(offer);
+    free(answer);
+    destroy_pair(&alice, &bob);
+}
+
+static void payload_types_and_ids_of_the_peer_stay_when_we_offer(void **state)
+{
+    end alice, bob;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    char *offer = end_offer(&alice);
+    duet_sdp *sdp = parsed(offer);
+    free(offer);
+    /* As Firefox numbers them: another number for VP8 and for the extension. */
+    duet_sdp_set_formats(sdp, 0, "120 124");
+    duet_sdp_remove(sdp, 0, "rtpmap");
+    duet_sdp_remove(sdp, 0, "fmtp");
+    duet_sdp_remove(sdp, 0, "rtcp-fb");
+    duet_sdp_remove(sdp, 0, "extmap");
+    assert_int_equal(duet_sdp_add(sdp, 0, "rtpmap", "120 VP8/90000"), DUET_OK);
+    assert_int_equal(duet_sdp_add(sdp, 0, "rtcp-fb", "120 nack"), DUET_OK);
+    assert_int_equal(duet_sdp_add(sdp, 0, "rtpmap", "124 rtx/90000"), DUET_OK);
+    assert_int_equal(duet_sdp_add(sdp, 0, "fmtp", "124 apt=120"), DUET_OK);
+    assert_int_equal(duet_sdp_add(sdp, 0, "extmap", "7 urn:ietf:params:rtp-hdrext:sdes:mid"), DUET_OK);
+    char *text;
+    assert_int_equal(duet_sdp_write(sdp, &text), DUET_OK);
+    duet_sdp_destroy(sdp);
+    set_remote(&bob, DUET_SDP_OFFER, text);
+    free(text);
+    set_local(&bob, DUET_SDP_ANSWER, NULL);
+    duet_codec codec;
+    assert_int_equal(duet_sender_codec(duet_transceiver_sender(at(&bob, 0)), &codec), DUET_OK);
+    assert_int_equal(codec.payload_type, 120);
+    assert_int_equal(codec.feedback, DUET_FEEDBACK_NACK);
+
+    add(&bob, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    offer = end_offer(&bob);
+    sdp = parsed(offer);
+    assert_int_equal(duet_sdp_media_count(sdp), 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_memory_equal(duet_sdp_media_at(sdp, i)->formats, "120 124 ", 8);
+        assert_int_equal(duet_sdp_media_extmap_id(sdp, i, "urn:ietf:params:rtp-hdrext:sdes:mid"), 7);
+        size_t cursor = 0;
+        duet_sdp_extmap map;
+        bool seen[256] = {false};
+        while (duet_sdp_media_extmap(sdp, i, &cursor, &map)) {
+            assert_in_range(map.id, 1, 14);
+            assert_false(seen[map.id]);
+            seen[map.id] = true;
+        }
+    }
+    assert_int_equal(duet_sdp_check_offer(sdp, NULL), DUET_OK);
+    duet_sdp_destroy(sdp);
+    free(offer);
+    destroy_pair(&alice, &bob);
+}
+
+static void an_id_that_means_two_things_in_a_bundle_is_not_answered(void **state)
+{
+    end alice, bob;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    char *offer = end_offer(&alice), *text;
+    duet_sdp *sdp = parsed(offer);
+    free(offer);
+    duet_sdp_remove(sdp, 0, "extmap");
+    duet_sdp_remove(sdp, 1, "extmap");
+    assert_int_equal(duet_sdp_add(sdp, 0, "extmap", "1 urn:ietf:params:rtp-hdrext:sdes:mid"), DUET_OK);
+    assert_int_equal(duet_sdp_add(sdp, 1, "extmap", "1 urn:ietf:params:rtp-hdrext:sdes:mid"), DUET_OK);
+    assert_int_equal(duet_sdp_add(sdp, 0, "extmap", "2 urn:ietf:params:rtp-hdrext:ssrc-audio-level"), DUET_OK);
+    assert_int_equal(duet_sdp_add(sdp, 1, "extmap", "2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"),
+                     DUET_OK);
+    assert_int_equal(duet_sdp_write(sdp, &text), DUET_OK);
+    duet_sdp_destroy(sdp);
+    set_remote(&bob, DUET_SDP_OFFER, text);
+    set_local(&bob, DUET_SDP_ANSWER, NULL);
+    free(text);
+    sdp = local_of(&bob);
+    for (size_t i = 0; i < 2; i++) {
+        duet_sdp_extmap map;
+        size_t cursor = 0;
+        assert_true(duet_sdp_media_extmap(sdp, i, &cursor, &map));
+        assert_int_equal(map.id, 1);
+        assert_false(duet_sdp_media_extmap(sdp, i, &cursor, &map));
+    }
+    duet_sdp_destroy(sdp);
+    destroy_pair(&alice, &bob);
+}
+
+/* ---- rollback ---- */
+
+static void a_rollback_of_an_offer_takes_back_what_it_made(void **state)
+{
+    end alice, bob;
+    duet_sender *sender;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    set_local(&alice, DUET_SDP_OFFER, NULL);
+    char *offer = end_local(&alice);
+    set_remote(&bob, DUET_SDP_OFFER, offer);
+    assert_int_equal(count(&bob), 2);
+    assert_int_equal(duet_pc_add_track(bob.pc, DUET_SDP_VIDEO, NULL, NULL, 0, &sender), DUET_OK);
+    set_remote(&bob, DUET_SDP_ROLLBACK, NULL);
+    assert_int_equal(count(&bob), 1); /* the one that has a track of ours stays */
+    assert_string_equal(duet_transceiver_mid(at(&bob, 0)), "");
+    set_local(&alice, DUET_SDP_ROLLBACK, NULL);
+    assert_int_equal(count(&alice), 2);
+    assert_string_equal(duet_transceiver_mid(at(&alice, 0)), "");
+    negotiate(&bob, &alice);
+    assert_int_equal(count(&alice), 3);
+    assert_current(at(&bob, 0), DUET_SDP_SENDONLY);
+    free(offer);
+    destroy_pair(&alice, &bob);
+}
+
+static void a_rollback_of_a_section_used_again_leaves_it_rejected(void **state)
+{
+    end alice, bob;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    duet_transceiver *second = add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    negotiate(&alice, &bob);
+    duet_transceiver_stop(second);
+    negotiate(&alice, &bob);
+    duet_transceiver *third = add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    set_local(&alice, DUET_SDP_OFFER, NULL);
+    set_local(&alice, DUET_SDP_ROLLBACK, NULL);
+    assert_string_equal(duet_transceiver_mid(third), "");
+    negotiate(&bob, &alice);
+    negotiate(&alice, &bob);
+    assert_current(third, DUET_SDP_SENDONLY);
+    duet_sdp *sdp = local_of(&alice);
+    assert_int_equal(duet_sdp_media_count(sdp), 2);
+    duet_sdp_destroy(sdp);
+    destroy_pair(&alice, &bob);
+}
+
+static void both_offer_and_the_polite_one_gives_way(void **state)
+{
+    end alice, bob;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    add(&bob, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    set_local(&alice, DUET_SDP_OFFER, NULL);
+    set_local(&bob, DUET_SDP_OFFER, NULL);
+    char *offer = end_local(&alice);
+    set_remote(&bob, DUET_SDP_OFFER, offer);
+    set_local(&bob, DUET_SDP_ANSWER, NULL);
+    char *answer = end_local(&bob);
+    set_remote(&alice, DUET_SDP_ANSWER, answer);
+    negotiate(&bob, &alice);
+    assert_int_equal(count(&alice), 2);
+    assert_int_equal(count(&bob), 2);
+    assert_current(at(&bob, 0), DUET_SDP_SENDONLY);
+    free(offer);
+    free(answer);
+    destroy_pair(&alice, &bob);
+}
+
+/* ---- negotiation needed: W3C 4.7.3 ---- */
+
+static void negotiation_is_needed_for_what_the_peer_does_not_know(void **state)
+{
+    end alice, bob;
+    duet_sender *sender;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    assert_int_equal(duet_pc_add_track(alice.pc, DUET_SDP_AUDIO, NULL, NULL, 0, &sender), DUET_OK);
+    assert_int_equal(alice.negotiation_needed, 1);
+    negotiate(&alice, &bob);
+    assert_int_equal(alice.negotiation_needed, 1);
+    assert_int_equal(duet_sender_replace_track(sender, "another"), DUET_OK);
+    assert_int_equal(alice.negotiation_needed, 1);
+    assert_int_equal(duet_pc_remove_track(alice.pc, sender), DUET_OK);
+    assert_int_equal(alice.negotiation_needed, 2);
+    negotiate(&alice, &bob);
+    assert_int_equal(alice.negotiation_needed, 2);
+    assert_current(at(&alice, 0), DUET_SDP_INACTIVE);
+    duet_transceiver_stop(at(&alice, 0));
+    assert_int_equal(alice.negotiation_needed, 3);
+    destroy_pair(&alice, &bob);
+}
+
+static void a_transceiver_that_was_stopped_before_any_offer_is_forgotten(void **state)
+{
+    end alice;
+    char *sdp;
+    (void)state;
+
+    end_create(&alice, 1);
+    duet_transceiver_stop(add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV));
+    assert_int_equal(count(&alice), 0);
+    assert_int_equal(duet_pc_create_offer(alice.pc, NULL, &sdp), DUET_OK);
+    assert_null(strstr(sdp, "m=audio"));
+    free(sdp);
+    end_destroy(&alice);
+}
+
+/* ---- on_track ---- */
+
+static void on_track(void *user, duet_pc *pc, duet_transceiver *transceiver)
+{
+    end *e = user;
+
+    (void)pc, (void)transceiver;
+    e->other_events += 1000;
+}
+
+static void a_track_is_told_once_and_again_after_it_was_away(void **state)
+{
+    end alice, bob;
+    duet_pc_config config;
+    (void)state;
+
+    end_create(&alice, 1);
+    config = end_config(&bob, 2);
+    config.on_track = on_track;
+    assert_int_equal(duet_pc_create(&bob.pc, &config), DUET_OK);
+    duet_transceiver *t = add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    negotiate(&alice, &bob);
+    assert_int_equal(bob.other_events / 1000, 1);
+    assert_false(duet_receiver_muted(duet_transceiver_receiver(at(&bob, 0))));
+    negotiate(&alice, &bob);
+    assert_int_equal(bob.other_events / 1000, 1);
+    duet_transceiver_set_direction(t, DUET_SDP_RECVONLY);
+    negotiate(&alice, &bob);
+    assert_true(duet_receiver_muted(duet_transceiver_receiver(at(&bob, 0))));
+    duet_transceiver_set_direction(t, DUET_SDP_SENDRECV);
+    negotiate(&alice, &bob);
+    assert_int_equal(bob.other_events / 1000, 2);
+    destroy_pair(&alice, &bob);
+}
+
+/* ---- bounds ---- */
+
+static void what_cannot_be_is_refused(void **state)
+{
+    end alice;
+    duet_transceiver_init init = DUET_TRANSCEIVER_INIT;
+    duet_transceiver *t;
+    duet_sender *sender;
+    (void)state;
+
+    end_create(&alice, 1);
+    assert_int_equal(duet_pc_add_transceiver(alice.pc, DUET_SDP_APPLICATION, NULL, &t), DUET_ERR_INVALID);
+    init.track_id = "with a space";
+    assert_int_equal(duet_pc_add_transceiver(alice.pc, DUET_SDP_AUDIO, &init, &t), DUET_ERR_INVALID);
+    init.track_id = "line\r\na=sendonly";
+    assert_int_equal(duet_pc_add_transceiver(alice.pc, DUET_SDP_AUDIO, &init, &t), DUET_ERR_INVALID);
+    assert_int_equal(duet_pc_add_track(alice.pc, DUET_SDP_AUDIO, "mic", NULL, 0, &sender), DUET_OK);
+    assert_int_equal(duet_pc_add_track(alice.pc, DUET_SDP_AUDIO, "mic", NULL, 0, &sender), DUET_ERR_INVALID);
+    for (size_t i = 1; i < DUET_TRANSCEIVERS_MAX; i++)
+        add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    assert_int_equal(duet_pc_add_transceiver(alice.pc, DUET_SDP_AUDIO, NULL, &t), DUET_ERR_LIMIT);
+    set_local(&alice, DUET_SDP_OFFER, NULL);
+    duet_pc_close(alice.pc);
+    assert_int_equal(duet_pc_add_transceiver(alice.pc, DUET_SDP_AUDIO, NULL, &t), DUET_ERR_STATE);
+    end_destroy(&alice);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_offer_lists_transceivers_in_their_order_and_data_last),
+        cmocka_unit_test(an_offer_names_codecs_feedback_extensions_and_its_streams),
+        cmocka_unit_test(an_offer_that_is_never_set_binds_nothing),
+        cmocka_unit_test(an_offer_makes_transceivers_that_receive),
+        cmocka_unit_test(a_track_that_was_added_before_the_offer_answers_it),
+        cmocka_unit_test(a_track_that_is_added_after_the_offer_takes_its_transceiver),
+        cmocka_unit_test(a_transceiver_that_was_added_as_one_does_not_answer_an_offer),
+        cmocka_unit_test(the_codec_is_the_first_of_the_answer_with_the_parameters_of_the_peer),
+        cmocka_unit_test(preferences_that_nobody_can_fulfil_are_refused),
+        cmocka_unit_test(hold_and_resume_change_the_directions),
+        cmocka_unit_test(a_section_that_was_stopped_is_used_again_under_another_mid),
+        cmocka_unit_test(the_answerer_can_stop_a_section_that_is_offered),
+        cmocka_unit_test(payload_types_and_ids_of_the_peer_stay_when_we_offer),
+        cmocka_unit_test(an_id_that_means_two_things_in_a_bundle_is_not_answered),
+        cmocka_unit_test(a_rollback_of_an_offer_takes_back_what_it_made),
+        cmocka_unit_test(a_rollback_of_a_section_used_again_leaves_it_rejected),
+        cmocka_unit_test(both_offer_and_the_polite_one_gives_way),
+        cmocka_unit_test(negotiation_is_needed_for_what_the_peer_does_not_know),
+        cmocka_unit_test(a_transceiver_that_was_stopped_before_any_offer_is_forgotten),
+        cmocka_unit_test(a_track_is_told_once_and_again_after_it_was_away),
+        cmocka_unit_test(what_cannot_be_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
