@@ -208,8 +208,11 @@ int duet_video_jitter_insert(duet_video_jitter *j, const duet_jitter_packet *pac
         }
         reset(j);
     }
+    bool is_behind_plan = j->plan.step != DUET_JITTER_IDLE && packet->sequence > j->plan.frame.last;
+    uint64_t overflows = j->stats.overflows;
     int err = put(j, packet);
-    duet_video_jitter_replan(j);
+    if (!is_behind_plan || j->stats.overflows != overflows)
+        duet_video_jitter_replan(j);
     return err;
 }
 

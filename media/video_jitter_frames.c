@@ -297,8 +297,10 @@ static const duet_jitter_slot *find_keyframe(const duet_video_jitter *j, int64_t
         if (!slot || is_filler(slot) || !slot->info.is_keyframe)
             continue;
         slot = back_to_start(j, slot);
-        if (may_begin(j, slot) && (!whole || follow_frame(j, slot).is_complete))
+        duet_jitter_span frame = follow_frame(j, slot);
+        if (may_begin(j, slot) && (frame.is_complete || !whole))
             return slot;
+        s = frame.last; /* no packet of it is looked at twice */
     }
     return NULL;
 }
