@@ -47,6 +47,7 @@ struct duet_audio_jitter {
     float loss;         /* share of the packets that were not there, of late */
     uint32_t stretched; /* samples that were concealed because nothing was there; `position` stands still meanwhile */
     bool is_concealing; /* the last piece was made up */
+    bool has_skipped;   /* and nothing has been heard since */
     bool is_pausing;    /* the last packet said so (DTX) */
     duet_time current_delay;
     duet_audio_jitter_stats stats;
@@ -268,7 +269,7 @@ static void decode(duet_audio_jitter *j, duet_audio_piece *out, const duet_jitte
 {
     step_over(j, packet);
     count_loss(j, false);
-    j->is_concealing = false;
+    j->is_concealing = j->has_skipped = false;
     j->is_pausing = packet->len <= DTX_LEN_MAX;
     j->current_delay = delay_now(j, packet, now);
     j->stats.samples_played += j->packet_time;
@@ -297,6 +298,7 @@ static void give_fec(duet_audio_jitter *j, duet_audio_piece *out, const duet_jit
 static void skip(duet_audio_jitter *j, duet_audio_piece *out, const duet_jitter_packet *packet)
 {
     step_over(j, packet);
+    j->has_skipped = true;
     j->stats.removed_for_acceleration += j->packet_time;
     out->action = DUET_AUDIO_SKIP;
     out->timestamp = packet->timestamp;
@@ -336,6 +338,14 @@ static bool has_another(const duet_audio_jitter *j, const duet_jitter_packet *pa
     return j->store.highest > packet->sequence;
 }
 
+/* In silence one packet is left out at a time: the next one is heard, and may be where speech begins. */
+static bool is_too_late(const duet_audio_jitter *j, duet_time delay, bool silent)
+{
+    duet_time limit = silent && !j->has_skipped ? target_of(j) : j->delay_max;
+
+    return delay > limit + time_of(j, j->packet_time) && delay < DELAY_ABSURD;
+}
+
 static void play_packet(duet_audio_jitter *j, duet_audio_piece *out, const duet_jitter_packet *packet, bool silent,
                         duet_time now)
 {
@@ -346,8 +356,7 @@ static void play_packet(duet_audio_jitter *j, duet_audio_piece *out, const duet_
         play_after_pause(j, out, packet, gap, now);
         return;
     }
-    bool too_long = delay > (silent ? target : j->delay_max) + packet_time && delay < DELAY_ABSURD;
-    if (too_long && has_another(j, packet)) {
+    if (is_too_late(j, delay, silent) && has_another(j, packet)) {
         skip(j, out, packet);
         return;
     }

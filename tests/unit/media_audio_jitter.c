@@ -367,6 +367,34 @@ static void packets_may_become_longer_and_shorter(void **state)
     end(c);
 }
 
+/* The packet that the player takes for silence, because the last one was, may be the beginning of a word. */
+static void no_two_packets_are_left_out_in_a_row(void **state)
+{
+    call *c = new_call();
+    duet_audio_piece p;
+    bool skipped = false;
+
+    (void)state;
+    c->jitter = DUET_MS(200);
+    begin(c, NULL);
+    run(c, DUET_SECONDS(20));
+    c->jitter = 0;
+    for (int i = 0; i < 5000; i++) {
+        duet_audio_jitter_next(c->buffer, &p, true, c->now);
+        assert_false(skipped && p.action == DUET_AUDIO_SKIP);
+        skipped = p.action == DUET_AUDIO_SKIP;
+        c->skipped += skipped;
+        if (!skipped)
+            c->now += DUET_MS(20);
+        while (c->next_sent <= c->now)
+            send_packet(c);
+        for (flying *f; (f = first_on_the_way(c)) && f->at <= c->now;)
+            arrive(c, f);
+    }
+    assert_true(c->skipped > 3);
+    end(c);
+}
+
 /* ---- packets one by one ---------------------------------------------------------------------------------------------- */
 
 static int insert(call *c, int64_t sequence, uint32_t timestamp, size_t len)
@@ -613,6 +641,7 @@ int main(void)
         cmocka_unit_test(a_stall_is_caught_up),
         cmocka_unit_test(clocks_that_drift_stay_together),
         cmocka_unit_test(packets_may_become_longer_and_shorter),
+        cmocka_unit_test(no_two_packets_are_left_out_in_a_row),
         cmocka_unit_test(the_player_waits_until_something_has_come),
         cmocka_unit_test(losses_become_concealment_and_then_fec),
         cmocka_unit_test(a_wished_delay_is_reached_in_silence),

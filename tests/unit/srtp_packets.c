@@ -362,6 +362,66 @@ static void known_streams_need_no_memory(void **state)
     assert_int_equal(t.live, 0);
 }
 
+/* ---- keys ---- */
+
+#define BLOCKS_MAX 64
+
+/* Keeps what is freed, so that it can be looked at. */
+typedef struct graveyard {
+    uint8_t *blocks[BLOCKS_MAX];
+    size_t lens[BLOCKS_MAX], count;
+} graveyard;
+
+static void *graveyard_alloc(void *user, size_t size)
+{
+    graveyard *g = user;
+
+    assert_true(g->count < BLOCKS_MAX);
+    g->lens[g->count] = size;
+    return g->blocks[g->count++] = calloc(1, size);
+}
+
+static void *graveyard_realloc(void *user, void *ptr, size_t size)
+{
+    (void)ptr;
+    fail(); /* srtp does not */
+    return graveyard_alloc(user, size);
+}
+
+static void graveyard_free(void *user, void *ptr)
+{
+    (void)user, (void)ptr;
+}
+
+static bool holds(const graveyard *g, const uint8_t *secret, size_t len)
+{
+    for (size_t i = 0; i < g->count; i++)
+        if (memmem(g->blocks[i], g->lens[i], secret, len))
+            return true;
+    return false;
+}
+
+static void keys_do_not_outlive_the_session(void **state)
+{
+    graveyard g = {.count = 0};
+    duet_allocator allocator = {graveyard_alloc, graveyard_realloc, graveyard_free, &g};
+    duet_env env = DUET_ENV_INIT;
+    duet_srtp_config config = srtp_test_config(DUET_SRTP_AEAD_AES_256_GCM, true);
+    srtp_packet packet = rtp_packet(1, 1, 10);
+    duet_srtp *srtp;
+
+    (void)state;
+    env.allocator = &allocator;
+    config.env = &env;
+    assert_int_equal(duet_srtp_create(&srtp, &config), DUET_OK);
+    assert_int_equal(protect(srtp, &packet), DUET_OK);
+    assert_true(holds(&g, config.keying, 32) && holds(&g, config.keying + 32, 32));
+    duet_srtp_destroy(srtp);
+    assert_false(holds(&g, config.keying, 8) || holds(&g, config.keying + 32, 8));
+    while (g.count > 0)
+        free(g.blocks[--g.count]);
+}
+
 /* A packet that was refused for want of memory is as good as new afterwards. */
 static int run_short_call(const duet_env *env, void *arg)
 {
@@ -421,6 +481,7 @@ int main(void)
         cmocka_unit_test(wrong_configurations_are_refused),
         cmocka_unit_test(profiles_have_an_order_and_names),
         cmocka_unit_test(known_streams_need_no_memory),
+        cmocka_unit_test(keys_do_not_outlive_the_session),
         cmocka_unit_test(failing_allocations_leave_the_session_usable),
     };
 
