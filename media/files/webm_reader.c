@@ -9,15 +9,15 @@
 #define TIME_MAX        (UINT64_MAX / 4)
 #define DURATION_MAX    DUET_SECONDS(3600)
 
-typedef enum level {
+typedef enum webm_level {
     IN_FILE = 0,
     IN_SEGMENT,
     IN_CLUSTER,
     BEHIND, /* the segment has ended */
-} level;
+} webm_level;
 
 typedef struct webm {
-    level level;
+    webm_level level;
     bool has_header, has_tracks;
     uint64_t segment_end, cluster_end; /* offsets in the file; EBML_UNKNOWN */
     uint32_t scale;
@@ -182,7 +182,7 @@ static int read_element(duet_file_reader *r, webm *s, uint32_t id, duet_reader d
 }
 
 /* How many bytes of such an element are read where it is found; 0: it is passed over. */
-static size_t wanted(level level, uint32_t id)
+static size_t wanted(webm_level level, uint32_t id)
 {
     if (level == IN_FILE && id == EBML_HEADER)
         return DESCRIPTION_MAX;
