@@ -33,6 +33,7 @@ struct rtp_slot {
     uint16_t sequence_number;
     uint8_t refs; /* of the queues and the history */
     bool is_kept, is_resending, was_sent, was_resent;
+    uint8_t copies; /* of the retransmission under way */
     uint8_t bytes[DUET_HEADROOM + RTP_SLOT_MAX + DUET_TAILROOM];
 };
 
@@ -129,6 +130,7 @@ typedef struct nack_entry {
     duet_time since; /* when the gap was seen */
     duet_time asked; /* last; counts when tries > 0 */
     uint8_t tries;
+    bool is_probe; /* nobody knows that it was sent: asked for once */
 } nack_entry;
 
 typedef struct nack_list {
@@ -143,6 +145,12 @@ void duet_nack_init(nack_list *list, const duet_env *env);
 void duet_nack_free(nack_list *list);
 /* `from` up to but not including `to` are missing. @return how many will not be asked for */
 size_t duet_nack_missing(nack_list *list, int64_t from, int64_t to, duet_time now);
+/* The packet behind the newest one is asked for on suspicion. */
+void duet_nack_probe(nack_list *list, int64_t sequence, duet_time now);
+/* A later packet has come: it is missing indeed. */
+void duet_nack_confirm(nack_list *list, int64_t sequence);
+/* It came as if nobody had asked. */
+void duet_nack_forget(nack_list *list, int64_t sequence);
 typedef enum nack_found { NACK_UNKNOWN, NACK_LATE, NACK_RECOVERED } nack_found;
 /* It came: late, or because it was asked for, which can only be if it may be a repair. */
 nack_found duet_nack_arrived(nack_list *list, int64_t sequence, bool is_repair, duet_time now);
@@ -180,6 +188,8 @@ struct duet_receive_stream {
     bool has_asked;
     duet_time asked_keyframe;
     rtp_timer keyframe_timer;
+    rtp_timer tail_timer; /* a frame whose end does not come */
+    int64_t probed;       /* asked for on suspicion; 0: none */
 
     /* the last sender report */
     bool has_report;

@@ -1,16 +1,18 @@
 /* Which packets are missing, and when they are asked for (RFC 4585 section 6.2.1).
  *
  * A missing packet may be only late: it is asked for when it stays away longer than packets of this path have been late
- * before. Then once each round trip, at most ten times. */
+ * before, and then each round trip. What is lost a second time would be seen as a freeze if it were lost once more, so later
+ * requests come in twos, and whoever answers a repeated request answers it twice (send_history.c). */
 #include "base/memory.h"
 #include "media/internal.h"
 #include <string.h>
 
-#define TOLERANCE_MIN DUET_MS(5)
+#define TOLERANCE_MIN DUET_MS(2)
 #define TOLERANCE_MAX DUET_MS(50)
 #define RETRY_MIN     DUET_MS(20)
 #define RTT_UNKNOWN   DUET_MS(100)
-#define TRIES_MAX     10
+#define TWIN_AFTER    DUET_MS(10)
+#define TRIES_MAX     19 /* one, and nine times two */
 
 void duet_nack_init(nack_list *list, const duet_env *env)
 {
@@ -82,6 +84,28 @@ static size_t find(const nack_list *list, int64_t sequence)
     return low;
 }
 
+void duet_nack_probe(nack_list *list, int64_t sequence, duet_time now)
+{
+    if (duet_nack_missing(list, sequence, sequence + 1, now - list->tolerance) == 0)
+        list->entries[list->count - 1].is_probe = true;
+}
+
+void duet_nack_confirm(nack_list *list, int64_t sequence)
+{
+    size_t i = find(list, sequence);
+
+    if (i < list->count && list->entries[i].sequence == sequence)
+        list->entries[i].is_probe = false;
+}
+
+void duet_nack_forget(nack_list *list, int64_t sequence)
+{
+    size_t i = find(list, sequence);
+
+    if (i < list->count && list->entries[i].sequence == sequence)
+        remove_at(list, i, 1);
+}
+
 static void learn_tolerance(nack_list *list, duet_time late)
 {
     if (late > list->tolerance)
@@ -130,7 +154,11 @@ static duet_time retry_after(const nack_list *list, duet_time rtt)
 
 static duet_time due_at(const nack_list *list, const nack_entry *entry, duet_time rtt)
 {
-    return entry->tries == 0 ? entry->since + list->tolerance : entry->asked + retry_after(list, rtt);
+    if (entry->tries == 0)
+        return entry->since + list->tolerance;
+    if (entry->is_probe)
+        return DUET_NEVER;
+    return entry->asked + (entry->tries % 2 == 0 ? TWIN_AFTER : retry_after(list, rtt));
 }
 
 size_t duet_nack_collect(nack_list *list, duet_time now, duet_time rtt, uint16_t *out, size_t max, size_t *given_up)

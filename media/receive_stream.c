@@ -14,6 +14,21 @@ static void nack_timer(void *owner, duet_time now)
     duet_receive_stream_has_feedback(stream);
 }
 
+/* The end of a frame does not come: it may be lost, and until the next frame nothing would tell. Packets of a frame leave
+ * together, so the one behind the newest is asked for on suspicion; a sender that has not sent it does not mind. */
+#define TAIL_AFTER DUET_MS(10)
+
+static void tail_timer(void *owner, duet_time now)
+{
+    duet_receive_stream *stream = owner;
+
+    if (stream->probed)
+        return;
+    stream->probed = stream->reception.highest + 1;
+    duet_nack_probe(&stream->nacks, stream->probed, now);
+    nack_timer(owner, now);
+}
+
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 
 static void link_newest(duet_receive_stream *stream)
@@ -58,6 +73,7 @@ int duet_receive_stream_create(duet_receive_stream **out, duet_rtp_session *sess
     duet_nack_init(&stream->nacks, &session->env);
     duet_rtp_timer_init(&stream->nack_timer, nack_timer, stream);
     duet_rtp_timer_init(&stream->keyframe_timer, duet_keyframe_timer, stream);
+    duet_rtp_timer_init(&stream->tail_timer, tail_timer, stream);
     if (duet_map_set(&session->receivers, ssrc, stream) != DUET_OK) {
         duet_free(&session->env, stream);
         return DUET_ERR_NOMEM;
@@ -93,6 +109,7 @@ void duet_receive_stream_destroy(duet_receive_stream *stream)
         duet_map_remove(&session->repairs, stream->rtx_ssrc);
     duet_timers_cancel(&session->timers, &stream->nack_timer.timer);
     duet_timers_cancel(&session->timers, &stream->keyframe_timer.timer);
+    duet_timers_cancel(&session->timers, &stream->tail_timer.timer);
     duet_nack_free(&stream->nacks);
     duet_free(&session->env, stream);
 }
@@ -152,6 +169,33 @@ static void arm_nack_timer(duet_receive_stream *stream)
     if (!stream->nack_due)
         duet_rtp_timer_set(stream->session, &stream->nack_timer,
                            duet_nack_deadline(&stream->nacks, stream->session->rtt));
+}
+
+static void watch_tail(duet_receive_stream *stream, const duet_codec *codec, bool marker, duet_time now)
+{
+    if (marker || !stream->section->is_video || !(codec->feedback & DUET_FEEDBACK_NACK))
+        duet_timers_cancel(&stream->session->timers, &stream->tail_timer.timer);
+    else
+        duet_rtp_timer_set(stream->session, &stream->tail_timer, now + TAIL_AFTER);
+}
+
+/* A new packet shows what became of the suspicion. @return up to where nothing has to be noted as missing */
+static int64_t settle_probe(duet_receive_stream *stream, int64_t before, int64_t extended, bool is_repair,
+                            duet_time now)
+{
+    int64_t probed = stream->probed;
+
+    if (probed == 0)
+        return before;
+    stream->probed = 0;
+    if (extended > probed) {
+        duet_nack_confirm(&stream->nacks, probed);
+        return probed;
+    }
+    if (is_repair && duet_nack_arrived(&stream->nacks, probed, true, now) == NACK_RECOVERED)
+        stream->stats.nack_recovered++;
+    duet_nack_forget(&stream->nacks, probed);
+    return before;
 }
 
 static void note_gap(duet_receive_stream *stream, const duet_codec *codec, int64_t before, int64_t extended,
@@ -216,12 +260,17 @@ int duet_receive_stream_packet(duet_receive_stream *stream, const duet_rtp_packe
         stream->clock_rate = codec->clock_rate;
     if (!is_retransmission)
         duet_rtp_reception_jitter(reception, packet->timestamp, now, stream->clock_rate);
-    if (arrived == RTP_LATE)
+    if (arrived == RTP_LATE) {
         note_late(stream, extended, is_retransmission, now);
-    else if (began && reception->first == first_before)
+    } else if (began && reception->first == first_before) {
+        before = settle_probe(stream, before, extended, is_retransmission, now);
         note_gap(stream, codec, before, extended, now);
-    else
+    } else {
         duet_nack_skip_to(&stream->nacks, extended); /* it began anew: what was before is gone */
+        stream->probed = 0;
+    }
+    if (arrived != RTP_LATE)
+        watch_tail(stream, codec, packet->marker, now);
 
     duet_rtp_arrival arrival = {.packet = packet,
                                 .extensions = extensions,

@@ -105,6 +105,7 @@ static void resend(duet_send_stream *stream, uint16_t sequence_number, duet_time
         stream->stats.nack_missed++;
         return;
     }
+    slot->copies = slot->was_resent ? 2 : 1; /* what was lost twice is worth a copy */
     slot->was_resent = slot->is_resending = true;
     slot->resent_at = now;
     slot->refs++;
@@ -206,13 +207,15 @@ rtp_slot *duet_send_history_next(duet_rtp_session *session)
 
     if (!out)
         return NULL;
-    session->resend_first = kept->next_resend;
-    if (!session->resend_first)
-        session->resend_last = NULL;
-    kept->is_resending = false;
     duet_send_stream *stream = kept->stream;
     int err = write_retransmission(stream, kept, out);
-    duet_rtp_slots_release(&session->slots, kept);
+    if (--kept->copies == 0) {
+        session->resend_first = kept->next_resend;
+        if (!session->resend_first)
+            session->resend_last = NULL;
+        kept->is_resending = false;
+        duet_rtp_slots_release(&session->slots, kept);
+    }
     if (err != DUET_OK) {
         stream->stats.nack_missed++;
         duet_rtp_slots_release(&session->slots, out);

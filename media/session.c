@@ -123,6 +123,12 @@ duet_time duet_rtp_session_rtt(const duet_rtp_session *session)
     return session->rtt;
 }
 
+void duet_rtp_session_hint_rtt(duet_rtp_session *session, duet_time rtt)
+{
+    if (session->rtt == 0)
+        session->rtt = rtt;
+}
+
 void duet_rtp_session_measured(duet_rtp_session *session, duet_time rtt)
 {
     session->rtt = session->rtt ? (7 * session->rtt + rtt) / 8 : rtt;
@@ -224,7 +230,7 @@ static int32_t stamp(duet_rtp_session *session, const rtp_section *section, rtp_
 
 /* What leaves for the first time: the slot itself, or a copy of it when it is kept for retransmission, since what is lent
  * is encrypted in place. */
-static rtp_slot *next_media(duet_rtp_session *session, duet_time now)
+static rtp_slot *next_media(duet_rtp_session *session, int32_t *number, duet_time now)
 {
     rtp_slot *slot = session->media_first, *lent = slot;
 
@@ -234,6 +240,10 @@ static rtp_slot *next_media(duet_rtp_session *session, duet_time now)
         lent = duet_rtp_slots_take(&session->slots);
         if (!lent)
             return NULL; /* it stays where it is until there is memory */
+    }
+    /* The kept one too: sent again with the same number it has to be the same, or a key stream would be used twice. */
+    *number = stamp(session, slot->stream->section, slot, now);
+    if (lent != slot) {
         memcpy(duet_rtp_slot_data(lent), duet_rtp_slot_data(slot), slot->len);
         lent->len = slot->len;
         lent->stream = slot->stream;
@@ -258,10 +268,12 @@ int duet_rtp_session_output(duet_rtp_session *session, duet_rtp_outgoing *out, d
     session->depth--;
     if (output_rtcp(session, out, now))
         return 1;
-    bool is_resent = session->resend_first != NULL;
-    rtp_slot *slot = is_resent ? duet_send_history_next(session) : NULL;
+    int32_t number = -1;
+    rtp_slot *slot = session->resend_first ? duet_send_history_next(session) : NULL;
+    if (slot && ssrc_of(duet_rtp_slot_data(slot)) != slot->stream->ssrc)
+        number = stamp(session, slot->stream->section, slot, now); /* a retransmission payload is a packet of its own */
     if (!slot)
-        slot = next_media(session, now);
+        slot = next_media(session, &number, now);
     if (!slot)
         return 0;
     duet_rtcp_reports_begin(session, now);
@@ -270,7 +282,7 @@ int duet_rtp_session_output(duet_rtp_session *session, duet_rtp_outgoing *out, d
                                .len = slot->len,
                                .capacity = RTP_SLOT_MAX + DUET_TAILROOM,
                                .is_video = section->is_video,
-                               .transport_sequence_number = stamp(session, section, slot, now)};
+                               .transport_sequence_number = number};
     duet_rtp_slots_lend(&session->slots, slot);
     return 1;
 }

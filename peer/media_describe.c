@@ -306,8 +306,8 @@ static void stop(duet_transceiver *t)
     t->stopped = t->stopping = true;
     t->direction = t->current_direction = DUET_SDP_INACTIVE;
     t->receiver.is_announced = false;
+    pc_media_end(t); /* by its mid */
     dissociate(t);
-    pc_media_end(t);
 }
 
 void pc_media_apply_negotiated(duet_pc *pc, const duet_sdp *local, const duet_sdp *remote, bool local_is_offer)
@@ -341,6 +341,7 @@ void pc_media_roll_back(duet_pc *pc)
         duet_transceiver *t = pc_transceiver_at(pc, i);
         if (t->is_stable || t->mline == PC_NOWHERE)
             continue;
+        pc_media_end(t); /* of a provisional answer */
         dissociate(t);
         if (t->by_remote_offer)
             pc_transceiver_remove(t);

@@ -153,8 +153,10 @@ static bool is_keyed(pc_transport *t)
     if (!t->media || t->media->srtp || t->media->has_failed || t->dtls_state != DUET_DTLS_CONNECTED)
         return t->media && t->media->srtp;
     int err = derive_keys(t);
-    if (err == DUET_OK)
+    if (err == DUET_OK) {
+        duet_rtp_session_hint_rtt(t->media->rtp, duet_ice_agent_rtt(t->ice));
         return true;
+    }
     if (err == DUET_ERR_NOMEM) {
         t->short_of_memory = true;
         return false;

@@ -160,21 +160,23 @@ void pc_receive_packet(duet_receive_stream *stream, const duet_rtp_arrival *arri
     if (receiver->callbacks.on_rtp)
         receiver->callbacks.on_rtp(receiver->callbacks.user, receiver, arrival);
     bool wants_frames = receiver->callbacks.on_frame || receiver->callbacks.on_video;
-    if (arrival->packet->payload_len == 0 || duet_payload_format_of(arrival->codec->name) == DUET_PAYLOAD_NONE)
-        return;
+    /* Padding and telephone events have a sequence number, and that is all: without it a packet would be missing. */
+    bool is_media =
+        arrival->packet->payload_len > 0 && duet_payload_format_of(arrival->codec->name) != DUET_PAYLOAD_NONE;
     duet_jitter_packet packet = {
         .sequence = arrival->extended_sequence,
         .timestamp = arrival->packet->timestamp,
         .marker = arrival->packet->marker,
         .payload_type = arrival->packet->payload_type,
         .payload = arrival->packet->payload,
-        .len = arrival->packet->payload_len,
+        .len = is_media ? arrival->packet->payload_len : 0,
         .time = arrival->time,
         .is_retransmission = arrival->is_retransmission,
     };
-    r->codec = *arrival->codec;
+    if (is_media)
+        r->codec = *arrival->codec;
     pc_playout_packet(r, &packet);
-    if (!wants_frames || !ensure_buffer(r, arrival->codec))
+    if (!wants_frames || (is_media ? !ensure_buffer(r, arrival->codec) : !r->frames))
         return;
     (void)duet_video_jitter_insert(r->frames, &packet); /* late, double or ill-formed ones are counted there */
     ask_for_what_helps(r, arrival->time);

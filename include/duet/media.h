@@ -213,6 +213,8 @@ DUET_API void duet_receive_stream_skip_to(duet_receive_stream *stream, int64_t e
 DUET_API bool duet_receive_stream_ntp_of(const duet_receive_stream *stream, uint32_t timestamp, uint64_t *ntp);
 /** The round-trip time known for this session, from receiver reports, XR or, failing these, 0. */
 DUET_API duet_time duet_rtp_session_rtt(const duet_rtp_session *session);
+/** What is known from elsewhere, ICE's checks for example; it counts until one is measured. */
+DUET_API void duet_rtp_session_hint_rtt(duet_rtp_session *session, duet_time rtt);
 
 /** W3C webrtc-stats: RTCInboundRtpStreamStats and RTCRemoteOutboundRtpStreamStats. */
 typedef struct duet_receive_stream_stats {
