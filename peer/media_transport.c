@@ -47,7 +47,8 @@ static void stream_begins(void *user, duet_receive_stream *stream)
 
 static void packet_arrives(void *user, duet_receive_stream *stream, const duet_rtp_arrival *arrival)
 {
-    (void)user;
+    if (!duet_receive_stream_user(stream))
+        stream_begins(user, stream); /* there was no memory for it before */
     pc_receive_packet(stream, arrival);
 }
 

@@ -62,9 +62,11 @@ void pc_decode_picture(pc_receive *r, const duet_incoming_frame *frame)
 
 struct pc_playout {
     duet_audio_jitter *jitter;
+    uint32_t clock_rate;
     duet_audio_decoder *decoder;
-    char codec[32];
-    uint32_t rate; /* of the decoder */
+    duet_codec codec; /* of the decoder */
+    uint32_t rate;    /* what it gives: Hz */
+    uint8_t channels; /* 1 or 2 */
     int16_t decoded[SAMPLES_MAX * CHANNELS];
     size_t count, taken; /* of `decoded`, per channel, at 48 kHz */
     bool was_silent;
@@ -86,28 +88,40 @@ void pc_playout_destroy(pc_receive *r)
     r->playout = NULL;
 }
 
-/* Another codec of the same clock goes on in the same buffer. */
-static int ensure_decoder(pc_receive *r)
+/* Packets of another codec are decoded by another decoder, when it is their turn: what came before is still played.
+ * @return whether there is a decoder for the piece; what is to be concealed is of the codec that was played last */
+static bool ensure_decoder(pc_receive *r, const duet_audio_piece *piece)
 {
     struct pc_playout *p = r->playout;
     const duet_codec_ops *ops = ops_of(r);
     duet_audio_decoder_config config = {.size = sizeof(config), .env = env_of(r), .codec = r->codec};
 
-    if (p->decoder && strcmp(p->codec, r->codec.name) == 0)
-        return DUET_OK;
+    if (!piece->data || (p->decoder && p->codec.payload_type == piece->payload_type))
+        return p->decoder != NULL;
+    if (piece->payload_type != r->codec.payload_type)
+        return false; /* of a codec that came and went meanwhile */
     if (p->decoder)
         ops->audio_decoder_destroy(p->decoder);
     p->decoder = NULL;
-    memcpy(p->codec, r->codec.name, sizeof(p->codec));
-    p->rate = config.sample_rate = strcasecmp(r->codec.name, "opus") == 0 ? RATE : r->codec.clock_rate;
-    config.channels = CHANNELS;
-    return ops->audio_decoder_create(&p->decoder, &config);
+    p->codec = r->codec;
+    bool is_opus = strcasecmp(r->codec.name, "opus") == 0;
+    p->rate = config.sample_rate = is_opus ? RATE : r->codec.clock_rate;
+    p->channels = config.channels = is_opus ? CHANNELS : 1;
+    return ops->audio_decoder_create(&p->decoder, &config) == DUET_OK;
+}
+
+static int make_buffer(pc_receive *r)
+{
+    duet_audio_jitter_config config;
+
+    duet_audio_jitter_config_init(&config);
+    config.env = env_of(r);
+    config.clock_rate = r->playout->clock_rate = r->codec.clock_rate;
+    return duet_audio_jitter_create(&r->playout->jitter, &config);
 }
 
 static int start_playout(pc_receive *r)
 {
-    duet_audio_jitter_config config;
-
     if (r->playout)
         return DUET_OK;
     if (!r->codec.name[0])
@@ -115,10 +129,7 @@ static int start_playout(pc_receive *r)
     r->playout = duet_calloc(env_of(r), sizeof(*r->playout));
     if (!r->playout)
         return DUET_ERR_NOMEM;
-    duet_audio_jitter_config_init(&config);
-    config.env = env_of(r);
-    config.clock_rate = r->codec.clock_rate;
-    int err = duet_audio_jitter_create(&r->playout->jitter, &config);
+    int err = make_buffer(r);
     if (err != DUET_OK)
         pc_playout_destroy(r);
     return err;
@@ -126,8 +137,17 @@ static int start_playout(pc_receive *r)
 
 void pc_playout_packet(pc_receive *r, const duet_jitter_packet *packet)
 {
+    struct pc_playout *p = r->playout;
+
+    if (!p)
+        return;
+    if (p->clock_rate != r->codec.clock_rate) { /* its timestamps cannot be compared with those in the buffer */
+        duet_audio_jitter_destroy(p->jitter);
+        if (make_buffer(r) != DUET_OK)
+            pc_playout_destroy(r); /* the next question begins anew */
+    }
     if (r->playout)
-        (void)duet_audio_jitter_insert(r->playout->jitter, packet); /* late and double ones are counted there */
+        (void)duet_audio_jitter_insert(p->jitter, packet); /* late and double ones are counted there */
 }
 
 /* Each sample as often as 48 kHz needs it: G.711 is heard as the telephone sounds. */
@@ -135,9 +155,11 @@ static void spread(struct pc_playout *p, size_t count)
 {
     size_t times = RATE / p->rate;
 
-    for (size_t i = count * times; times > 1 && i-- > 0;) {
-        p->decoded[i * CHANNELS] = p->decoded[i / times * CHANNELS];
-        p->decoded[i * CHANNELS + 1] = p->decoded[i / times * CHANNELS + 1];
+    for (size_t i = count * times; (times > 1 || p->channels == 1) && i-- > 0;) { /* in place: from the end */
+        const int16_t *from = p->decoded + i / times * p->channels;
+        int16_t left = from[0], right = from[p->channels - 1];
+        p->decoded[i * CHANNELS] = left;
+        p->decoded[i * CHANNELS + 1] = right;
     }
     p->count = count * times;
     p->taken = 0;
@@ -162,7 +184,7 @@ static void play_silence(struct pc_playout *p, size_t count)
 /* The samples of a piece at the decoder's rate, at most what there is room for. */
 static size_t samples_of(const pc_receive *r, const duet_audio_piece *piece)
 {
-    size_t samples = (size_t)((uint64_t)piece->samples * r->playout->rate / r->codec.clock_rate);
+    size_t samples = (size_t)((uint64_t)piece->samples * r->playout->rate / r->playout->clock_rate);
     size_t most = (size_t)SAMPLES_MAX * r->playout->rate / RATE;
 
     return samples < most ? samples : most;
@@ -202,7 +224,7 @@ static void next_piece(pc_receive *r)
     do
         duet_audio_jitter_next(p->jitter, &piece, p->was_silent, now);
     while (piece.action == DUET_AUDIO_SKIP);
-    if (piece.action == DUET_AUDIO_WAIT || ensure_decoder(r) != DUET_OK) {
+    if (piece.action == DUET_AUDIO_WAIT || !ensure_decoder(r, &piece)) {
         play_silence(p, RATE / 100);
     } else if (piece.action == DUET_AUDIO_DECODE) {
         decode(r, &piece);

@@ -5,8 +5,10 @@
 #include <strings.h>
 
 #define PACKET_MS       20
-#define AUDIO_BYTES_MAX 1276 /* of an Opus packet of one frame, RFC 6716 section 3.4 */
+#define AUDIO_BYTES_MAX 1276  /* of an Opus packet of one frame, RFC 6716 section 3.4 */
+#define AUDIO_BITRATE   32000 /* of each channel */
 #define VIDEO_BITRATE   600000
+#define GAP_MAX         DUET_MS(100) /* between two pieces of sound that belong together */
 
 struct pc_encoder {
     duet_codec codec;
@@ -17,9 +19,12 @@ struct pc_encoder {
     size_t packet;                    /* samples per channel of a packet */
     int16_t held[48 * PACKET_MS * 2]; /* of the packet that is not full yet */
     size_t held_count;
+    duet_time captured_to; /* where the last piece of sound ended */
     bool was_silent;
     bool wants_keyframe;
-    uint64_t bitrate;
+    uint32_t bitrate;
+    uint8_t framerate;
+    bool screen;
 };
 
 static const duet_codec_ops *ops_of(const duet_sender *sender)
@@ -48,6 +53,13 @@ void pc_encoder_keyframe(pc_send *s)
         s->encoder->wants_keyframe = true;
 }
 
+static uint32_t bitrate_of(const duet_sender *sender, uint32_t otherwise)
+{
+    uint64_t wanted = sender->parameters.max_bitrate ? sender->parameters.max_bitrate : otherwise;
+
+    return wanted < UINT32_MAX ? (uint32_t)wanted : UINT32_MAX;
+}
+
 static bool fits(const struct pc_encoder *e, const duet_codec *codec)
 {
     return strcmp(e->codec.name, codec->name) == 0 && e->codec.payload_type == codec->payload_type &&
@@ -61,11 +73,24 @@ static int new_encoder(pc_send *s)
     if (!s->encoder)
         return DUET_ERR_NOMEM;
     s->encoder->codec = s->sender->codec;
-    s->encoder->wants_keyframe = true;
+    s->encoder->wants_keyframe = s->encoder->was_silent = true;
     return DUET_OK;
 }
 
 /* ---- sound ---- */
+
+static void follow_audio_bitrate(pc_send *s)
+{
+    const duet_codec_ops *ops = ops_of(s->sender);
+    uint32_t wanted = bitrate_of(s->sender, AUDIO_BITRATE * s->encoder->channels);
+    bool has_function = ops->size > offsetof(duet_codec_ops, audio_set_bitrate) && ops->audio_set_bitrate;
+
+    if (s->encoder->bitrate == wanted)
+        return;
+    s->encoder->bitrate = wanted;
+    if (has_function)
+        (void)ops->audio_set_bitrate(s->encoder->audio, wanted); /* refused by G.711, which has one */
+}
 
 static int ensure_audio(pc_send *s, const duet_audio_frame *frame)
 {
@@ -73,8 +98,10 @@ static int ensure_audio(pc_send *s, const duet_audio_frame *frame)
     duet_audio_encoder_config config = {.size = sizeof(config), .complexity = -1};
 
     if (s->encoder && fits(s->encoder, &s->sender->codec) && s->encoder->sample_rate == frame->sample_rate &&
-        s->encoder->channels == frame->channels)
-        return s->encoder->audio ? DUET_OK : DUET_ERR_UNSUPPORTED;
+        s->encoder->channels == frame->channels) {
+        follow_audio_bitrate(s);
+        return DUET_OK;
+    }
     if (!ops || !ops->audio_encoder_create)
         return DUET_ERR_UNSUPPORTED;
     if (frame->channels < 1 || frame->channels > 2 || frame->sample_rate < 8000 || frame->sample_rate > 48000)
@@ -86,7 +113,7 @@ static int ensure_audio(pc_send *s, const duet_audio_frame *frame)
     config.codec = s->sender->codec;
     config.channels = s->encoder->channels = frame->channels;
     config.sample_rate = s->encoder->sample_rate = frame->sample_rate;
-    config.bitrate = (uint32_t)s->sender->parameters.max_bitrate;
+    config.bitrate = s->encoder->bitrate = bitrate_of(s->sender, AUDIO_BITRATE * frame->channels);
     s->encoder->packet = frame->sample_rate * PACKET_MS / 1000;
     err = ops->audio_encoder_create(&s->encoder->audio, &config);
     if (err != DUET_OK)
@@ -135,6 +162,19 @@ static int send_packet(pc_send *s, duet_time captured)
     return pc_send_frame(s->sender, &frame);
 }
 
+static duet_time time_of(const struct pc_encoder *e, size_t samples)
+{
+    return (duet_time)samples * 1000000 / e->sample_rate;
+}
+
+/* What waits to become a packet does not belong to sound that begins anew. */
+static void join(struct pc_encoder *e, const duet_audio_frame *frame, duet_time captured)
+{
+    if (captured > e->captured_to + GAP_MAX || captured + GAP_MAX < e->captured_to)
+        e->held_count = 0;
+    e->captured_to = captured + time_of(e, frame->count);
+}
+
 static int send_audio(duet_sender *sender, const duet_audio_frame *frame, duet_time captured)
 {
     pc_send *s = sender->send;
@@ -145,6 +185,8 @@ static int send_audio(duet_sender *sender, const duet_audio_frame *frame, duet_t
     if (sender->transceiver->kind != DUET_SDP_AUDIO)
         return DUET_ERR_INVALID;
     err = ensure_audio(s, frame);
+    if (err == DUET_OK)
+        join(s->encoder, frame, captured);
     for (size_t done = 0; err == DUET_OK && done < frame->count;) {
         struct pc_encoder *e = s->encoder;
         size_t take = e->packet - e->held_count;
@@ -154,7 +196,7 @@ static int send_audio(duet_sender *sender, const duet_audio_frame *frame, duet_t
         e->held_count += take;
         done += take;
         if (e->held_count == e->packet)
-            err = send_packet(s, captured + (duet_time)done * 1000000 / e->sample_rate - PACKET_MS * 1000u);
+            err = send_packet(s, captured + time_of(e, done) - time_of(e, e->packet));
     }
     return err;
 }
@@ -171,21 +213,18 @@ int duet_sender_send_audio(duet_sender *sender, const duet_audio_frame *frame, d
 
 /* ---- pictures ---- */
 
-static uint64_t bitrate_of(const duet_sender *sender)
-{
-    return sender->parameters.max_bitrate ? sender->parameters.max_bitrate : VIDEO_BITRATE;
-}
-
 static int ensure_video(pc_send *s, const duet_video_frame *frame)
 {
     const duet_codec_ops *ops = ops_of(s->sender);
+    const duet_sender_parameters *parameters = &s->sender->parameters;
     duet_video_encoder_config config = {.size = sizeof(config)};
+    uint32_t bitrate = bitrate_of(s->sender, VIDEO_BITRATE);
 
-    if (s->encoder && fits(s->encoder, &s->sender->codec)) {
-        if (s->encoder->bitrate != bitrate_of(s->sender) && ops->video_set_bitrate) {
-            s->encoder->bitrate = bitrate_of(s->sender);
-            (void)ops->video_set_bitrate(s->encoder->video, (uint32_t)s->encoder->bitrate);
-        }
+    if (s->encoder && fits(s->encoder, &s->sender->codec) && s->encoder->framerate == parameters->max_framerate &&
+        s->encoder->screen == parameters->screen_content) {
+        if (s->encoder->bitrate != bitrate && ops->video_set_bitrate)
+            (void)ops->video_set_bitrate(s->encoder->video, bitrate);
+        s->encoder->bitrate = bitrate;
         return DUET_OK;
     }
     if (!ops || !ops->video_encoder_create)
@@ -197,10 +236,9 @@ static int ensure_video(pc_send *s, const duet_video_frame *frame)
     config.codec = s->sender->codec;
     config.width = frame->width;
     config.height = frame->height;
-    s->encoder->bitrate = bitrate_of(s->sender);
-    config.bitrate = (uint32_t)s->encoder->bitrate;
-    config.framerate = s->sender->parameters.max_framerate;
-    config.screen = s->sender->parameters.screen_content;
+    config.bitrate = s->encoder->bitrate = bitrate;
+    config.framerate = s->encoder->framerate = parameters->max_framerate;
+    config.screen = s->encoder->screen = parameters->screen_content;
     err = ops->video_encoder_create(&s->encoder->video, &config);
     if (err != DUET_OK)
         pc_encoder_destroy(s);

@@ -12,7 +12,7 @@ void pc_receive_begin(duet_receiver *receiver, pc_transport *t, duet_receive_str
     pc_receive *r = duet_calloc(&t->pc->env, sizeof(*r));
 
     if (!r)
-        return; /* its packets are counted by the session and go nowhere */
+        return; /* tried again with its next packet */
     r->receiver = receiver;
     r->transport = t;
     r->stream = stream;

@@ -169,6 +169,7 @@ typedef struct duet_codec_ops {
     int (*video_decoder_create)(duet_video_decoder **out, const duet_video_decoder_config *config);
     void (*video_decoder_destroy)(duet_video_decoder *decoder);
     int (*video_decode)(duet_video_decoder *decoder, const uint8_t *data, size_t len, duet_video_frame *out);
+    int (*audio_set_bitrate)(duet_audio_encoder *encoder, uint32_t bits_per_second); /**< NULL: it keeps its first */
 } duet_codec_ops;
 
 /** Those of duet::codecs. */
