@@ -25,8 +25,9 @@ typedef struct pc_dtmf {
     size_t count;
     bool is_playing;
     unsigned ends_left; /* how often its end is still told */
-    uint32_t timestamp;
-    duet_time started, segment_began, next;
+    uint32_t clock_rate, timestamp;
+    uint32_t segments; /* that are full: of a tone longer than the duration field holds */
+    duet_time started, next;
 } pc_dtmf;
 
 /* A sender whose m-section is agreed to send. */
