@@ -1,5 +1,6 @@
 /* The echo of media: frames go back as they came, and the peer's wish for a key frame comes back to it as ours. */
 #include "media_echo.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 /* A sender that paused so long begins anew. */
@@ -65,6 +66,8 @@ static void keyframe_requested(void *user, duet_sender *sender)
 
 int media_echo_start(media_echo **list, duet_transceiver *transceiver)
 {
+    char track_id[DUET_TRACK_ID_MAX + 1];
+
     for (const media_echo *e = *list; e; e = e->next) {
         if (e->transceiver == transceiver)
             return DUET_OK; /* the track has come back after a pause */
@@ -77,7 +80,8 @@ int media_echo_start(media_echo **list, duet_transceiver *transceiver)
     duet_receiver_callbacks receiving = {.on_frame = frame_arrives, .user = e};
     duet_sender_set_callbacks(duet_transceiver_sender(transceiver), &sending);
     duet_receiver_set_callbacks(duet_transceiver_receiver(transceiver), &receiving);
-    (void)duet_sender_replace_track(duet_transceiver_sender(transceiver), "echo");
+    snprintf(track_id, sizeof(track_id), "echo-%s", duet_transceiver_mid(transceiver)); /* no two tracks have one id */
+    (void)duet_sender_replace_track(duet_transceiver_sender(transceiver), track_id);
     (void)duet_transceiver_set_direction(transceiver, DUET_SDP_SENDRECV);
     e->next = *list;
     *list = e;

@@ -7,7 +7,8 @@
 
 #define PCAPNG_IP   0 /* interface of whole IP packets */
 #define PCAPNG_SCTP 1 /* interface of SCTP packets without IP */
-#define PCAPNG_RTP  2 /* interface of plain RTP and RTCP: in UDP between 192.0.2.1 (this peer) and 192.0.2.2, as they are
+#define PCAPNG_RTP                                                                                                     \
+    2 /* interface of plain RTP and RTCP: in UDP between 192.0.2.1 (this peer) and 192.0.2.2, as they are
                        * inside SRTP, at ports 5004 and 5005 (RFC 3551 section 8) */
 
 void pcapng_begin(FILE *f);
