@@ -27,24 +27,29 @@ typedef enum duet_file_format {
 #define DUET_FILE_TRACKS_MAX 8
 #define DUET_FILE_SAMPLE_MAX (16u * 1024u * 1024u) /* bytes of a sample; larger ones are DUET_ERR_LIMIT */
 
-/** By the first bytes, of which 64 suffice. Annex B has no signature: a start code is taken for H.264. */
+/** By the first bytes, of which 64 suffice. Annex B has no signature: a start code is taken for H.264, unless a parameter
+ *  set or delimiter of H.265 follows it. */
 DUET_API duet_file_format duet_file_detect(const uint8_t *data, size_t len);
-/** By the end of a file name (".opus", ".ogg", ".ivf", ".webm", ".mkv", ".wav", ".y4m", ".h264", ".264", ".h265", ".265"). */
+/** By the end of a file name (".opus", ".ogg", ".ivf", ".webm", ".mkv", ".wav", ".y4m", ".h264", ".264", ".h265", ".265", and a few
+ *  more). A name before the dot is not needed, a dot is. */
 DUET_API duet_file_format duet_file_format_of_name(const char *name);
 DUET_API const char *duet_file_format_name(duet_file_format format); /**< "Ogg", "WebM", … */
 
 typedef struct duet_file_track {
-    char codec
-        [16]; /**< "opus", "VP8", "VP9", "AV1", "H264", "H265"; raw: "L16" (16-bit samples, native order), "I420" */
+    /** "opus", "VP8", "VP9", "AV1", "H264", "H265"; raw: "L16" (16-bit samples, native order), "I420". Tracks of Matroska with
+     *  other codecs keep the CodecID of Matroska, perhaps cut: "V_MPEG4/ISO/AVC". */
+    char codec[16];
     bool is_video;
     uint16_t width, height;      /**< video; 0: not known yet */
     uint32_t rate_num, rate_den; /**< video: frames per second as a fraction, 0/0 when the file does not say */
     uint32_t sample_rate;        /**< audio */
     uint8_t channels;            /**< audio */
-    uint16_t pre_skip;           /**< Opus: samples of 48 kHz to be dropped at the start, RFC 7845 section 4.2 */
+    uint16_t pre_skip; /**< Opus: samples of 48 kHz to be dropped at the start, RFC 7845 section 4.2; in a chained
+                                      *   Ogg file that of the first stream */
 } duet_file_track;
 
-/** One packet, frame, or for WAV a block of samples. */
+/** One packet, frame, access unit, or for WAV a block of 20 ms. Streams in Annex B form tell no times: these are at the rate
+ *  that an H.264 SPS names, or 25 a second. */
 typedef struct duet_file_sample {
     unsigned track;
     const uint8_t *data; /**< read: lives until the next call */
@@ -61,14 +66,16 @@ typedef struct duet_file_reader duet_file_reader;
 /** @param format  UNKNOWN: detected from the first bytes @return DUET_OK, DUET_ERR_NOMEM */
 DUET_API int duet_file_reader_create(duet_file_reader **out, const duet_env *env, duet_file_format format);
 DUET_API void duet_file_reader_destroy(duet_file_reader *reader);
-/** Takes bytes; all of them are copied. @return DUET_OK; DUET_ERR_AGAIN: samples wait, take them first (nothing was copied);
- *          DUET_ERR_NOMEM */
+/** Takes bytes; all of them are copied (or none). @return DUET_OK, also after an error, when they are of no use;
+ *          DUET_ERR_AGAIN: 64 KiB wait, call duet_file_reader_next until it gives 0 (nothing was copied); DUET_ERR_NOMEM: try
+ *          again; DUET_ERR_STATE: after duet_file_reader_end */
 DUET_API int duet_file_reader_input(duet_file_reader *reader, const uint8_t *data, size_t len);
-/** No more bytes will come: what is left over becomes the last samples. */
+/** No more bytes will come: what is left over becomes the last samples. A file that is cut off gives the samples that are
+ *  whole, then DUET_ERR_MALFORMED. */
 DUET_API void duet_file_reader_end(duet_file_reader *reader);
 /** @return 1 and a sample; 0: more bytes are needed, or the end; DUET_ERR_MALFORMED (see duet_file_reader_error; what
  *          follows cannot be read); DUET_ERR_UNSUPPORTED (encrypted, laced or compressed in a way that is not read, or no
- *          format was detected); DUET_ERR_LIMIT; DUET_ERR_NOMEM */
+ *          format was detected); DUET_ERR_LIMIT; DUET_ERR_NOMEM: call it again. Other errors stay */
 DUET_API int duet_file_reader_next(duet_file_reader *reader, duet_file_sample *out);
 /** The tracks known so far: all of them once the first sample was given. NULL past the end. */
 DUET_API const duet_file_track *duet_file_reader_track(const duet_file_reader *reader, unsigned index);
@@ -96,10 +103,14 @@ typedef struct duet_file_writer_config {
 } duet_file_writer_config;
 
 DUET_API void duet_file_writer_config_init(duet_file_writer_config *config);
-/** Writes the header. @return DUET_OK; DUET_ERR_UNSUPPORTED (a codec that the format does not hold); DUET_ERR_INVALID;
+/** Writes the header. A video track whose size is 0 takes it from its first key frame (VP8, VP9); that needs `patch`, except
+ *  in IVF and Annex B. IVF counts time in frames when the track has a rate, otherwise in microseconds. @return DUET_OK; DUET_ERR_UNSUPPORTED (a codec that the format does not hold); DUET_ERR_INVALID;
  *          DUET_ERR_NOMEM; or what `write` gave */
 DUET_API int duet_file_writer_create(duet_file_writer **out, const duet_file_writer_config *config);
-/** Samples of a track in the order of their times; tracks of WebM may be up to a second apart. */
+/** Samples of a track in the order of their times; tracks of WebM may be up to a second apart. WAV, YUV4MPEG2 and Annex B keep
+ *  no times. Ogg fills pauses of up to a minute with empty packets (RFC 7845 section 4.1); longer ones are a leap.
+ *  @return DUET_OK; DUET_ERR_INVALID: a sample that its codec does not have, and nothing was written; DUET_ERR_STATE: after
+ *          duet_file_writer_finish; or what `write` or `patch` gave, now and ever after */
 DUET_API int duet_file_writer_sample(duet_file_writer *writer, const duet_file_sample *sample);
 /** Completes the file: the last page, lengths, duration. */
 DUET_API int duet_file_writer_finish(duet_file_writer *writer);

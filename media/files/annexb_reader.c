@@ -39,9 +39,8 @@ static unit h264_unit(duet_reader bytes)
 static unit h265_unit(duet_reader bytes)
 {
     unsigned type = duet_read_u8(&bytes) >> 1 & 0x3Fu;
-    unit u = {.is_picture = type < 32, .is_keyframe = type >= 16 && type <= 21};
-
     duet_read_skip(&bytes, 1);
+    unit u = {.is_picture = type < 32 && !bytes.failed, .is_keyframe = type >= 16 && type <= 21};
     u.starts_picture = u.is_picture && (duet_read_u8(&bytes) & 0x80);
     u.is_before = (type >= 32 && type <= 35) || type == 39 || (type >= 41 && type <= 44) || (type >= 48 && type <= 55);
     return u;
@@ -91,8 +90,12 @@ static void read_parameters(duet_file_reader *r, annexb *s, duet_reader sample)
             continue;
         track->width = sps.width;
         track->height = sps.height;
-        track->rate_num = s->rate = sps.rate_num ? sps.rate_num : DEFAULT_RATE;
-        track->rate_den = s->scale = sps.rate_num ? sps.rate_den : 1;
+        track->rate_num = sps.rate_num;
+        track->rate_den = sps.rate_den;
+        if (sps.rate_num) {
+            s->rate = sps.rate_num;
+            s->scale = sps.rate_den;
+        }
         return;
     }
 }

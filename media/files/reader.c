@@ -92,7 +92,7 @@ static int begin(duet_file_reader *r)
     if (r->format == DUET_FILE_UNKNOWN) {
         if (head.len < DETECT_LEN && !r->has_ended)
             return 0;
-        r->format = duet_file_detect(head.data, head.len);
+        r->format = duet_file_detect(head.data, head.len < DETECT_LEN ? head.len : DETECT_LEN);
     }
     r->ops = ops_of(r->format);
     if (!r->ops)

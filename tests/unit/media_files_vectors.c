@@ -1,0 +1,644 @@
+/* Files made by hand: every part of the formats that readers must know, byte by byte. */
+#include "media_files.h"
+
+#define READ(t, format, bytes) files_read(t, NULL, format, bytes, sizeof(bytes), NULL)
+
+static void expect_sample(const files_trip *t, size_t index, const char *data, duet_time time, duet_time duration)
+{
+    assert_true(index < t->count);
+    const files_sample *s = &t->samples[index];
+    assert_int_equal(s->len, strlen(data));
+    assert_memory_equal(s->data, data, s->len);
+    assert_int_equal(s->time, time);
+    assert_int_equal(s->duration, duration);
+}
+
+static void expect_error(const files_trip *t, int err, const char *text)
+{
+    assert_int_equal(t->err, err);
+    if (!strstr(t->error, text))
+        fail_msg("\"%s\" does not hold \"%s\"", t->error, text);
+}
+
+/* ---- formats ----------------------------------------------------------------------------------------------------- */
+
+static void formats_are_known_by_their_first_bytes(void **state)
+{
+    (void)state;
+    const struct {
+        duet_file_format format;
+        uint8_t head[16];
+        size_t len;
+    } heads[] = {
+        {DUET_FILE_OGG, "OggS", 5},
+        {DUET_FILE_IVF, "DKIF", 5},
+        {DUET_FILE_WEBM, {0x1A, 0x45, 0xDF, 0xA3}, 4},
+        {DUET_FILE_WAV, "RIFF\1\2\3\4WAVE", 12},
+        {DUET_FILE_UNKNOWN, "RIFF\1\2\3\4AVI ", 12},
+        {DUET_FILE_Y4M, "YUV4MPEG2 W1", 12},
+        {DUET_FILE_H264, {0, 0, 0, 1, 0x67, 0x42}, 6},
+        {DUET_FILE_H264, {0, 0, 1, 9, 0x10}, 5},
+        {DUET_FILE_H265, {0, 0, 0, 1, 0x40, 1}, 6},
+        {DUET_FILE_H265, {0, 0, 1, 0x46, 1}, 5},
+        {DUET_FILE_UNKNOWN, {0, 0, 2, 1}, 4},
+        {DUET_FILE_UNKNOWN, "", 0},
+    };
+
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
+        assert_int_equal(duet_file_detect(heads[i].head, heads[i].len), heads[i].format);
+    assert_int_equal(duet_file_format_of_name("a/b.c/music.OPUS"), DUET_FILE_OGG);
+    assert_int_equal(duet_file_format_of_name("x.mkv"), DUET_FILE_WEBM);
+    assert_int_equal(duet_file_format_of_name("x.webm/y"), DUET_FILE_UNKNOWN);
+    assert_int_equal(duet_file_format_of_name("webm"), DUET_FILE_UNKNOWN);
+    assert_string_equal(duet_file_format_name(DUET_FILE_WEBM), "WebM");
+    assert_string_equal(duet_file_format_name((duet_file_format)99), "unknown");
+}
+
+static void an_unknown_file_is_refused(void **state)
+{
+    (void)state;
+    files_trip t;
+    const uint8_t text[] = "hello";
+
+    READ(&t, DUET_FILE_UNKNOWN, text);
+    expect_error(&t, DUET_ERR_UNSUPPORTED, "offset 0: this is none of");
+    files_read(&t, NULL, DUET_FILE_UNKNOWN, text, 0, NULL);
+    expect_error(&t, DUET_ERR_UNSUPPORTED, "none of");
+}
+
+/* ---- Ogg --------------------------------------------------------------------------------------------------------- */
+
+typedef struct ogg_file {
+    uint8_t data[200000];
+    size_t len;
+} ogg_file;
+
+/* The checksum bit by bit, as RFC 3533 describes it. */
+static uint32_t slow_crc(const uint8_t *data, size_t len)
+{
+    uint32_t crc = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        crc ^= (uint32_t)data[i] << 24;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 0x80000000u ? crc << 1 ^ 0x04C11DB7u : crc << 1;
+    }
+    return crc;
+}
+
+/* `lens` are those of segments; all data is one text, repeated. */
+static void ogg_page(ogg_file *f, uint8_t flags, uint64_t granule, uint32_t serial, const uint8_t *lens, size_t count,
+                     const char *data)
+{
+    uint8_t *page = f->data + f->len;
+    size_t len = 27 + count, data_len = strlen(data), used = 0;
+
+    memset(page, 0, 27);
+    memcpy(page, "OggS", 4);
+    page[5] = flags;
+    for (int i = 0; i < 8; i++)
+        page[6 + i] = (uint8_t)(granule >> 8 * i);
+    page[14] = (uint8_t)serial;
+    page[26] = (uint8_t)count;
+    for (size_t i = 0; i < count; i++) {
+        page[27 + i] = lens[i];
+        for (unsigned n = 0; n < lens[i]; n++)
+            page[len++] = (uint8_t)data[used++ % data_len];
+    }
+    uint32_t crc = slow_crc(page, len);
+    for (int i = 0; i < 4; i++)
+        page[22 + i] = (uint8_t)(crc >> 8 * i);
+    f->len += len;
+}
+
+static void ogg_head(ogg_file *f, uint32_t serial, uint8_t channels)
+{
+    uint8_t *page = f->data + f->len;
+    const uint8_t len = 19;
+
+    ogg_page(f, 2, 0, serial, &len, 1, "OpusHead");
+    const uint8_t head[] = {1, channels, 0x38, 1, 0x80, 0xBB, 0, 0, 0, 0, 0};
+    memcpy(page + 28 + 8, head, sizeof(head));
+    memset(page + 22, 0, 4);
+    uint32_t crc = slow_crc(page, 28 + 19);
+    for (int i = 0; i < 4; i++)
+        page[22 + i] = (uint8_t)(crc >> 8 * i);
+}
+
+static void ogg_begin(ogg_file *f, uint32_t serial)
+{
+    ogg_head(f, serial, 2);
+    ogg_page(f, 0, 0, serial, (const uint8_t[]){16}, 1, "OpusTags12345678");
+}
+
+static ogg_file *ogg_new(void)
+{
+    return calloc(1, sizeof(ogg_file));
+}
+
+static files_trip ogg_read(ogg_file *f)
+{
+    files_trip t;
+
+    files_read(&t, NULL, DUET_FILE_UNKNOWN, f->data, f->len, NULL);
+    free(f);
+    return t;
+}
+
+static void packets_lie_over_pages(void **state)
+{
+    (void)state;
+    ogg_file *f = ogg_new();
+    uint8_t full[255];
+
+    memset(full, 255, sizeof(full));
+    ogg_begin(f, 7);
+    ogg_page(f, 0, UINT64_MAX, 7, full, 255, "\x78");                    /* 65025 bytes of a packet */
+    ogg_page(f, 1, 960 * 2, 7, (const uint8_t[]){255, 0, 2}, 3, "\x78"); /* 255 more, and one of two bytes */
+    ogg_page(f, 0, 960 * 3, 7, (const uint8_t[]){0, 3, 255}, 3, "\x78"); /* an empty one, which is none */
+    ogg_page(f, 1, 960 * 4, 7, (const uint8_t[]){1}, 1, "\x78");
+    files_trip t = ogg_read(f);
+    assert_int_equal(t.err, 0);
+    assert_int_equal(t.count, 4);
+    assert_int_equal(t.samples[0].len, 65025 + 255);
+    expect_sample(&t, 1, "\x78\x78", 20000, 20000);
+    expect_sample(&t, 2, "\x78\x78\x78", 40000, 20000);
+    assert_int_equal(t.samples[3].len, 256);
+    assert_int_equal(t.tracks[0].pre_skip, 312);
+    assert_int_equal(t.tracks[0].channels, 2);
+    files_trip_free(&t);
+}
+
+static void the_first_opus_stream_is_read_and_chained_ones_follow(void **state)
+{
+    (void)state;
+    ogg_file *f = ogg_new();
+
+    ogg_page(f, 2, 0, 1, (const uint8_t[]){8}, 1, "\x80theora.");
+    ogg_head(f, 2, 1);
+    ogg_head(f, 3, 2);
+    ogg_page(f, 0, 0, 3, (const uint8_t[]){8}, 1, "OpusTags");
+    ogg_page(f, 0, 0, 2, (const uint8_t[]){8}, 1, "OpusTags");
+    ogg_page(f, 0, 5, 1, (const uint8_t[]){3}, 1, "abc");
+    ogg_page(f, 0, 960, 2, (const uint8_t[]){2}, 1,
+             "\x78"
+             "a");
+    ogg_page(f, 0, 960, 3, (const uint8_t[]){2}, 1,
+             "\x78"
+             "x");
+    ogg_page(f, 4, 1920 - 480, 2, (const uint8_t[]){2}, 1,
+             "\x78"
+             "b"); /* ten milliseconds are cut off */
+    ogg_page(f, 4, 960, 3, (const uint8_t[]){2}, 1,
+             "\x78"
+             "y");
+    ogg_begin(f, 9);
+    ogg_page(f, 0, 96000, 9, (const uint8_t[]){2}, 1,
+             "\x78"
+             "c"); /* the beginning of which was cut off */
+    ogg_page(f, 0, 96000 + 1920, 9, (const uint8_t[]){2}, 1,
+             "\x78"
+             "d"); /* a page was lost before */
+    files_trip t = ogg_read(f);
+    assert_int_equal(t.err, 0);
+    assert_int_equal(t.count, 4);
+    assert_int_equal(t.track_count, 1);
+    expect_sample(&t, 0,
+                  "\x78"
+                  "a",
+                  0, 20000);
+    expect_sample(&t, 1,
+                  "\x78"
+                  "b",
+                  20000, 10000);
+    expect_sample(&t, 2,
+                  "\x78"
+                  "c",
+                  30000, 20000);
+    expect_sample(&t, 3,
+                  "\x78"
+                  "d",
+                  70000, 20000);
+    files_trip_free(&t);
+}
+
+static void broken_pages_are_told_with_their_offset(void **state)
+{
+    (void)state;
+    ogg_file *f = ogg_new();
+    files_trip t;
+
+    ogg_begin(f, 1);
+    size_t at = f->len;
+    ogg_page(f, 0, 960, 1, (const uint8_t[]){2}, 1,
+             "\x78"
+             "a");
+    f->data[f->len - 1] ^= 1;
+    files_read(&t, NULL, DUET_FILE_OGG, f->data, f->len, NULL);
+    char text[64];
+    snprintf(text, sizeof(text), "offset %zu: the checksum", at + 22);
+    expect_error(&t, DUET_ERR_MALFORMED, text);
+    files_trip_free(&t);
+    f->data[at] = 'x';
+    files_read(&t, NULL, DUET_FILE_OGG, f->data, f->len, NULL);
+    expect_error(&t, DUET_ERR_MALFORMED, "no Ogg page");
+    files_read(&t, NULL, DUET_FILE_OGG, f->data, at - 1, NULL);
+    expect_error(&t, DUET_ERR_MALFORMED, "ends too early");
+    free(f);
+
+    f = ogg_new();
+    ogg_page(f, 2, 0, 1, (const uint8_t[]){4}, 1, "\x01vor");
+    ogg_page(f, 0, 0, 1, (const uint8_t[]){4}, 1, "\x03vor");
+    t = ogg_read(f);
+    expect_error(&t, DUET_ERR_UNSUPPORTED, "without a stream of Opus");
+
+    f = ogg_new();
+    ogg_head(f, 1, 2);
+    ogg_page(f, 0, 960, 1, (const uint8_t[]){2}, 1,
+             "\x78"
+             "a");
+    t = ogg_read(f);
+    expect_error(&t, DUET_ERR_MALFORMED, "OpusTags");
+}
+
+static void a_packet_without_end_is_refused(void **state)
+{
+    (void)state;
+    ogg_file *f = ogg_new();
+    uint8_t full[255];
+    duet_file_reader *reader;
+    duet_file_sample sample;
+    int result = 0;
+
+    memset(full, 255, sizeof(full));
+    ogg_begin(f, 1);
+    size_t at = f->len;
+    ogg_page(f, 1, UINT64_MAX, 1, full, 255, "\x78");
+    size_t continued = f->len;
+    f->len = at;
+    ogg_page(f, 0, UINT64_MAX, 1, full, 255, "\x78");
+    assert_int_equal(duet_file_reader_create(&reader, NULL, DUET_FILE_OGG), DUET_OK);
+    assert_int_equal(duet_file_reader_input(reader, f->data, f->len), DUET_OK);
+    f->len = at;
+    ogg_page(f, 1, UINT64_MAX, 1, full, 255, "\x78");
+    unsigned pages = 0;
+    while ((result = duet_file_reader_next(reader, &sample)) == 0 && pages++ < 1000)
+        assert_int_equal(duet_file_reader_input(reader, f->data + at, continued - at), DUET_OK);
+    assert_int_equal(result, DUET_ERR_LIMIT);
+    assert_true(pages < 16 * 1024 * 1024 / 65025 + 2);
+    assert_int_equal(duet_file_reader_next(reader, &sample), DUET_ERR_LIMIT);
+    duet_file_reader_destroy(reader);
+    free(f);
+}
+
+/* ---- IVF --------------------------------------------------------------------------------------------------------- */
+
+#define IVF_HEAD(a, b, c, d, rate, scale)                                                                              \
+    'D', 'K', 'I', 'F', 0, 0, 32, 0, a, b, c, d, 0x80, 2, 0xE0, 1, rate, 0, 0, 0, scale, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0
+
+static void ivf_times_are_those_of_its_clock(void **state)
+{
+    (void)state;
+    const uint8_t file[] = {IVF_HEAD('V', 'P', '8', '0', 30, 2),
+                            1,
+                            0,
+                            0,
+                            0,
+                            3,
+                            0,
+                            0,
+                            0,
+                            0,
+                            0,
+                            0,
+                            0,
+                            'a',
+                            0,
+                            0,
+                            0,
+                            0,
+                            4,
+                            0,
+                            0,
+                            0,
+                            0,
+                            0,
+                            0,
+                            0, /* a frame that was dropped */
+                            2,
+                            0,
+                            0,
+                            0,
+                            5,
+                            0,
+                            0,
+                            0,
+                            0,
+                            0,
+                            0,
+                            0,
+                            'b',
+                            'c'};
+    files_trip t;
+
+    READ(&t, DUET_FILE_UNKNOWN, file);
+    assert_int_equal(t.err, 0);
+    assert_int_equal(t.count, 2);
+    expect_sample(&t, 0, "a", 200000, 0);
+    expect_sample(&t, 1, "bc", 333333, 0);
+    assert_string_equal(t.tracks[0].codec, "VP8");
+    assert_int_equal(t.tracks[0].width, 640);
+    assert_int_equal(t.tracks[0].height, 480);
+    assert_int_equal(t.tracks[0].rate_num, 30);
+    assert_int_equal(t.tracks[0].rate_den, 2);
+    files_trip_free(&t);
+}
+
+static void hostile_ivf_is_refused(void **state)
+{
+    (void)state;
+    const uint8_t unknown[] = {IVF_HEAD('M', 'J', 'P', 'G', 30, 1)};
+    const uint8_t no_clock[] = {IVF_HEAD('V', 'P', '8', '0', 30, 0)};
+    const uint8_t huge[] = {IVF_HEAD('V', 'P', '8', '0', 30, 1), 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0, 0, 0};
+    const uint8_t late[] = {
+        IVF_HEAD('V', 'P', '8', '0', 1, 200), 1, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1};
+    const uint8_t cut[] = {IVF_HEAD('V', 'P', '8', '0', 30, 1), 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+    files_trip t;
+
+    READ(&t, DUET_FILE_IVF, unknown);
+    expect_error(&t, DUET_ERR_UNSUPPORTED, "0x4d4a5047");
+    READ(&t, DUET_FILE_IVF, no_clock);
+    expect_error(&t, DUET_ERR_MALFORMED, "0/30");
+    READ(&t, DUET_FILE_IVF, huge);
+    expect_error(&t, DUET_ERR_LIMIT, "offset 32: a frame of 4294967295 bytes");
+    READ(&t, DUET_FILE_IVF, late);
+    expect_error(&t, DUET_ERR_MALFORMED, "too large");
+    READ(&t, DUET_FILE_IVF, cut);
+    expect_error(&t, DUET_ERR_MALFORMED, "offset 45: the file ends too early");
+}
+
+/* ---- WAV --------------------------------------------------------------------------------------------------------- */
+
+#define WAV_HEAD 'R', 'I', 'F', 'F', 0, 0, 0, 0, 'W', 'A', 'V', 'E'
+#define WAV_FORMAT(tag, channels, align, bits)                                                                         \
+    'f', 'm', 't', ' ', 16, 0, 0, 0, tag, 0, channels, 0, 0x40, 0x1F, 0, 0, 0, 0, 0, 0, align, 0, bits, 0
+
+static void expect_values(const files_trip *t, const int16_t *values, size_t count)
+{
+    size_t at = 0;
+
+    assert_int_equal(t->err, 0);
+    for (size_t i = 0; i < t->count; i++) {
+        assert_true(at + t->samples[i].len / 2 <= count);
+        assert_memory_equal(t->samples[i].data, values + at, t->samples[i].len);
+        at += t->samples[i].len / 2;
+    }
+    assert_int_equal(at, count);
+}
+
+static void wav_of_every_size_becomes_16_bits(void **state)
+{
+    (void)state;
+    const uint8_t bits8[] = {WAV_HEAD,
+                             'L',
+                             'I',
+                             'S',
+                             'T',
+                             3,
+                             0,
+                             0,
+                             0,
+                             1,
+                             2,
+                             3,
+                             0, /* a chunk of an odd length */
+                             WAV_FORMAT(1, 1, 1, 8),
+                             'd',
+                             'a',
+                             't',
+                             'a',
+                             3,
+                             0,
+                             0,
+                             0,
+                             0,
+                             128,
+                             255,
+                             0};
+    const uint8_t bits24[] = {WAV_HEAD, WAV_FORMAT(1, 1, 3, 24), 'd', 'a', 't', 'a', 6, 0, 0, 0, 9, 0, 0x80, 9, 0xFF,
+                              0x7F};
+    const uint8_t floats[] = {WAV_HEAD, WAV_FORMAT(3, 1, 4, 32),
+                              'd',      'a',
+                              't',      'a',
+                              24,       0,
+                              0,        0,
+                              0,        0,
+                              0,        0x3F,
+                              0,        0,
+                              0x80,     0x3F,
+                              0,        0,
+                              0x80,     0xC0,
+                              0,        0,
+                              0xC0,     0x7F,
+                              0,        0,
+                              0x80,     0x7F,
+                              0,        0,
+                              0,        0xBF};
+    const uint8_t extensible[] = {WAV_HEAD, 'f', 'm',  't', ' ',  40,   0,    0,   0,   0xFE, 0xFF, 2,    0,    0x40,
+                                  0x1F,     0,   0,    0,   0,    0,    0,    4,   0,   16,   0,    22,   0,    16,
+                                  0,        3,   0,    0,   0,    1,    0,    0,   0,   0,    0,    0x10, 0,    0x80,
+                                  0,        0,   0xAA, 0,   0x38, 0x9B, 0x71, 'd', 'a', 't',  'a',  0xFF, 0xFF, 0xFF,
+                                  0xFF,     1,   0,    2,   0,    3,    0,    4,   0,   5};
+    files_trip t;
+
+    READ(&t, DUET_FILE_UNKNOWN, bits8);
+    expect_values(&t, (const int16_t[]){-32768, 0, 32512}, 3);
+    assert_int_equal(t.tracks[0].sample_rate, 8000);
+    files_trip_free(&t);
+    READ(&t, DUET_FILE_WAV, bits24);
+    expect_values(&t, (const int16_t[]){-32768, 32767}, 2);
+    files_trip_free(&t);
+    READ(&t, DUET_FILE_WAV, floats);
+    expect_values(&t, (const int16_t[]){16383, 32767, -32767, 0, 32767, -16383}, 6);
+    files_trip_free(&t);
+    READ(&t, DUET_FILE_WAV, extensible); /* of unknown length, which ends within a sample */
+    expect_values(&t, (const int16_t[]){1, 2, 3, 4}, 4);
+    assert_int_equal(t.tracks[0].channels, 2);
+    files_trip_free(&t);
+}
+
+static void hostile_wav_is_refused(void **state)
+{
+    (void)state;
+    const uint8_t alaw[] = {WAV_HEAD, WAV_FORMAT(6, 1, 1, 8)};
+    const uint8_t align[] = {WAV_HEAD, WAV_FORMAT(1, 2, 1, 16)};
+    const uint8_t many[] = {WAV_HEAD, WAV_FORMAT(1, 100, 200, 16)};
+    const uint8_t none[] = {WAV_HEAD, WAV_FORMAT(1, 0, 0, 16)};
+    const uint8_t early[] = {WAV_HEAD, 'd', 'a', 't', 'a', 0, 0, 0, 0};
+    const uint8_t huge[] = {WAV_HEAD, 'L', 'I', 'S', 'T', 0xFF, 0xFF, 0xFF, 0xFF, 1};
+    const uint8_t format[] = {WAV_HEAD, 'f', 'm', 't', ' ', 0xFF, 0xFF, 0xFF, 0xFF};
+    files_trip t;
+
+    READ(&t, DUET_FILE_WAV, alaw);
+    expect_error(&t, DUET_ERR_UNSUPPORTED, "format 0x0006 and 8 bits");
+    READ(&t, DUET_FILE_WAV, align);
+    expect_error(&t, DUET_ERR_MALFORMED, "blocks of 1 bytes");
+    READ(&t, DUET_FILE_WAV, many);
+    expect_error(&t, DUET_ERR_UNSUPPORTED, "100 channels");
+    READ(&t, DUET_FILE_WAV, none);
+    expect_error(&t, DUET_ERR_UNSUPPORTED, "0 channels");
+    READ(&t, DUET_FILE_WAV, early);
+    expect_error(&t, DUET_ERR_MALFORMED, "data before its format");
+    READ(&t, DUET_FILE_WAV, huge);
+    expect_error(&t, DUET_ERR_MALFORMED, "ends too early");
+    READ(&t, DUET_FILE_WAV, format);
+    expect_error(&t, DUET_ERR_MALFORMED, "a format of");
+}
+
+/* ---- YUV4MPEG2 --------------------------------------------------------------------------------------------------- */
+
+static files_trip y4m_read(const char *text)
+{
+    files_trip t;
+
+    files_read(&t, NULL, DUET_FILE_Y4M, (const uint8_t *)text, strlen(text), NULL);
+    return t;
+}
+
+static void y4m_headers_say_size_and_rate(void **state)
+{
+    (void)state;
+    files_trip t = y4m_read("YUV4MPEG2 W2  H1 F30000:1001 Ip A0:0 C420mpeg2 XYSCSS=420 \nFRAME X=1\nabcdFRAME\nefgh");
+
+    assert_int_equal(t.err, 0);
+    assert_int_equal(t.count, 2);
+    expect_sample(&t, 0, "abcd", 0, 33366);
+    expect_sample(&t, 1, "efgh", 33366, 33367);
+    assert_int_equal(t.tracks[0].rate_num, 30000);
+    assert_int_equal(t.tracks[0].rate_den, 1001);
+    files_trip_free(&t);
+}
+
+static void hostile_y4m_is_refused(void **state)
+{
+    (void)state;
+    const struct {
+        int err;
+        const char *file, *text;
+    } cases[] = {
+        {DUET_ERR_UNSUPPORTED, "YUV4MPEG2 W2 H2 It\n", "offset 16: interlaced"},
+        {DUET_ERR_UNSUPPORTED, "YUV4MPEG2 W2 H2 C444\n", "chroma 444"},
+        {DUET_ERR_UNSUPPORTED, "YUV4MPEG2 W2 H2 C420p10\n", "chroma 420p10"},
+        {DUET_ERR_MALFORMED, "YUV4MPEG2 W0 H2\n", "parameter W"},
+        {DUET_ERR_MALFORMED, "YUV4MPEG2 W2 H99999\n", "parameter H"},
+        {DUET_ERR_MALFORMED, "YUV4MPEG2 W2 H2 F30\n", "parameter F"},
+        {DUET_ERR_MALFORMED, "YUV4MPEG2 W2\n", "does not tell"},
+        {DUET_ERR_LIMIT, "YUV4MPEG2 W65535 H65535\n", "frames of"},
+        {DUET_ERR_MALFORMED, "YUV4MPEG2 W2 H2\r\n", "byte 0x0d"},
+        {DUET_ERR_MALFORMED, "YUV4MPEG2 W2 H1\nFRAMES\nabcd", "begins with \"FRAME\""},
+        {DUET_ERR_MALFORMED, "YUV4MPEG2 W2 H1\nFRAME\nabc", "ends too early"},
+        {DUET_ERR_MALFORMED, "RIFF W2 H1\n", "that word"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        files_trip t = y4m_read(cases[i].file);
+        expect_error(&t, cases[i].err, cases[i].text);
+    }
+    char line[2000];
+    memset(line, 'x', sizeof(line));
+    files_trip t;
+    files_read(&t, NULL, DUET_FILE_Y4M, (const uint8_t *)line, sizeof(line), NULL);
+    expect_error(&t, DUET_ERR_MALFORMED, "a line of more than");
+}
+
+/* ---- Annex B ----------------------------------------------------------------------------------------------------- */
+
+static void access_units_are_told_apart(void **state)
+{
+    (void)state;
+    const uint8_t h264[] = {
+        0, 0, 0, 0, 1,    9,    0x10, 0, 0, 1,    0x67, 1,    0, 0, 1,    0x68,
+        1, 0, 0, 1, 0x65, 0x80, 0,    0, 1, 0x65, 0x40,                         /* a second slice */
+        0, 0, 0, 1, 9,    0x30, 0,    0, 1, 0x41, 0x80, 0,    0, 1, 0x41, 0x81, /* by first_mb_in_slice alone */
+        0, 0, 0, 1, 6,    1,    0x80, 0, 0, 1,    0x41, 0x82, 0, 0};
+    const uint8_t h265[] = {0, 0, 0, 1, 0x40, 1,    7, 0, 0, 1,    0x26, 1, 0x80, 0, 0, 1, 0x26, 1,   0x40,
+                            0, 0, 1, 2, 1,    0x80, 0, 0, 1, 0x4E, 1,    1, 0,    0, 1, 2, 1,    0x80};
+    files_trip t;
+
+    READ(&t, DUET_FILE_UNKNOWN, h264);
+    assert_int_equal(t.err, 0);
+    assert_int_equal(t.count, 4);
+    assert_int_equal(t.samples[0].len, 27);
+    assert_int_equal(t.samples[1].len, 11);
+    assert_int_equal(t.samples[2].len, 5);
+    assert_int_equal(t.samples[3].len, 14);
+    assert_true(t.samples[0].is_keyframe && !t.samples[1].is_keyframe);
+    assert_int_equal(t.samples[3].time, 120000);
+    assert_int_equal(t.tracks[0].rate_num, 0);
+    files_trip_free(&t);
+    READ(&t, DUET_FILE_UNKNOWN, h265);
+    assert_int_equal(t.format, DUET_FILE_H265);
+    assert_int_equal(t.count, 3);
+    assert_int_equal(t.samples[0].len, 19);
+    assert_true(t.samples[0].is_keyframe && !t.samples[2].is_keyframe);
+    files_trip_free(&t);
+}
+
+static void sps_tell_size_and_rate(void **state)
+{
+    (void)state;
+    /* Baseline, 640x480, 30 pictures in a second; and High, 1920x1080 with cropping. */
+    const uint8_t vui[] = {0,    0,    0,    1,    0x67, 0x42, 0xC0, 0x1E, 0xD9, 0x00, 0xA0,
+                           0x3D, 0xA1, 0x00, 0x00, 0x03, 0x00, 0x01, 0x00, 0x00, 0x03, 0x00,
+                           0x3C, 0x0F, 0x16, 0x2E, 0x48, 0,    0,    1,    0x65, 0x80};
+    files_trip t;
+
+    READ(&t, DUET_FILE_H264, vui);
+    assert_int_equal(t.count, 1);
+    assert_int_equal(t.tracks[0].width, 640);
+    assert_int_equal(t.tracks[0].height, 480);
+    assert_int_equal(t.tracks[0].rate_num, 30);
+    assert_int_equal(t.tracks[0].rate_den, 1);
+    assert_int_equal(t.samples[0].duration, 33333);
+    files_trip_free(&t);
+}
+
+static void streams_without_start_codes_are_refused(void **state)
+{
+    (void)state;
+    const uint8_t none[] = {0, 0, 2, 3, 4, 5};
+    const uint8_t late[] = {7, 0, 0, 1, 0x65, 0x80};
+    const uint8_t parameters[] = {0, 0, 1, 0x67, 1};
+    files_trip t;
+
+    READ(&t, DUET_FILE_H264, none);
+    expect_error(&t, DUET_ERR_MALFORMED, "no start code");
+    READ(&t, DUET_FILE_H264, late);
+    expect_error(&t, DUET_ERR_MALFORMED, "before the first start code");
+    READ(&t, DUET_FILE_H264, parameters);
+    assert_int_equal(t.err, 0);
+    assert_int_equal(t.count, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(formats_are_known_by_their_first_bytes),
+        cmocka_unit_test(an_unknown_file_is_refused),
+        cmocka_unit_test(packets_lie_over_pages),
+        cmocka_unit_test(the_first_opus_stream_is_read_and_chained_ones_follow),
+        cmocka_unit_test(broken_pages_are_told_with_their_offset),
+        cmocka_unit_test(a_packet_without_end_is_refused),
+        cmocka_unit_test(ivf_times_are_those_of_its_clock),
+        cmocka_unit_test(hostile_ivf_is_refused),
+        cmocka_unit_test(wav_of_every_size_becomes_16_bits),
+        cmocka_unit_test(hostile_wav_is_refused),
+        cmocka_unit_test(y4m_headers_say_size_and_rate),
+        cmocka_unit_test(hostile_y4m_is_refused),
+        cmocka_unit_test(access_units_are_told_apart),
+        cmocka_unit_test(sps_tell_size_and_rate),
+        cmocka_unit_test(streams_without_start_codes_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
