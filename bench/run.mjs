@@ -6,6 +6,7 @@ import { cpus, release } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { mediaBench, mediaTable } from './media.mjs';
 import { signalingBench, signalingTable } from './signaling.mjs';
 import { turnBench, turnTable } from './turn.mjs';
 
@@ -81,6 +82,8 @@ const kib = (list) => middle(list, (r) => r.kib_per_connection);
 const turn = await turnBench(build, { seconds: Number(values.seconds), rounds, say });
 const signaling = await signalingBench(build, { seconds: Number(values.seconds), rounds, say });
 
+const media = mediaBench(build, say);
+
 say('parsers and allocations');
 const parse = run(join(build, 'bench/bench_parse'), [join(here, '../tests/data/sdp/chromium-offer-av-data.sdp')]);
 const iceScale = run(join(build, 'bench/bench_ice_scale'), []);
@@ -101,7 +104,7 @@ const results = {
   latency: { duet: rtt(duetPing), libdatachannel: rtt(ndcPing) },
   setup: { duet: setup(duetMany), duet_fresh_certificates: setup(duetFresh), libdatachannel: setup(ndcMany) },
   memory: { duet_64_streams_kib: duet64.kib_per_connection, duet_1024_streams_kib: kib(duetMany), libdatachannel_kib: kib(ndcMany) },
-  parse, allocations, turn, signaling, ice_scale: iceScale, nat: natTables(nat),
+  parse, allocations, turn, signaling, media, ice_scale: iceScale, nat: natTables(nat),
   sizes: { tool: size(tool), tool_stripped: size(`${tool}.stripped`), library_static: size(join(build, 'lib/libduet.a')) },
 };
 
@@ -145,4 +148,5 @@ for (const a of allocations)
 line('tool / static library, KiB', `${Math.round(results.sizes.tool_stripped / 1024)} / ${Math.round(results.sizes.library_static / 1024)}`, '');
 if (turn) turnTable(turn);
 signalingTable(signaling);
+if (media) mediaTable(media);
 console.log(`\nwritten to ${out}`);

@@ -1,6 +1,6 @@
 /* How many RTP packets one core protects and opens in a second, for each SRTP profile and two payload lengths, each packet with
  * one copy as a transport makes it; and how often memory is allocated for it.
- *   bench_media     prints one line of JSON */
+ *   bench_media_srtp     prints one line of JSON */
 #include "duet/srtp.h"
 #include <stdio.h>
 #include <stdlib.h>
