@@ -1,4 +1,4 @@
-/* Media of the tool's commands: synthetic sources that encode and send, sinks that decode and check. */
+/* Media of the tool's commands: synthetic sources, sinks that check. The connection needs duet_pc_config.codecs. */
 #ifndef DUET_APPS_MEDIA_H
 #define DUET_APPS_MEDIA_H
 
@@ -8,23 +8,18 @@
 
 /* ---- sources ---- */
 
-/* A tone of 440 Hz, or the moving pattern with its frame counter, encoded with the codec that was negotiated and sent as
- * long as the sender is active. */
+/* A tone of 440 Hz, or the moving pattern with its frame counter, sent as long as the sender is active. */
 typedef struct media_source {
     duet_net *net;
     duet_sender *sender;
     duet_net_timer *timer;
     duet_time next;   /* when the next frame is due */
-    duet_codec codec; /* of the encoder; name "": there is none */
-    duet_audio_encoder *audio;
-    duet_video_encoder *video;
+    duet_codec codec; /* that was negotiated */
     uint8_t *picture;
     uint16_t width, height;
     uint8_t framerate;
-    uint64_t position; /* audio: samples so far */
-    uint32_t counter;  /* video: the next frame's */
-    bool wants_keyframe;
-    uint64_t frames_sent, key_frames, send_errors;
+    uint64_t position;   /* audio: samples so far */
+    uint32_t counter;    /* video: the next frame's */
     const char *problem; /* why nothing can be encoded; NULL when it can */
 } media_source;
 
@@ -38,14 +33,15 @@ void media_source_stop(media_source *source);
 
 /* ---- sinks ---- */
 
-/* Counts what a receiver gives, decodes what this build can, and reads the pattern's counter. */
+/* Counts what a receiver gives, plays its sound to nobody, and reads the pattern's counter. */
 typedef struct media_sink {
+    duet_net *net;
     duet_receiver *receiver;
-    duet_codec codec; /* of the decoder */
-    duet_audio_decoder *audio;
-    duet_video_decoder *video;
-    bool has_no_decoder; /* frames are counted only */
-    uint64_t packets, frames, key_frames, decoded, decode_errors, losses;
+    duet_net_timer *timer; /* audio */
+    duet_time next;        /* when sound is read next */
+    char codec[32];        /* of the last frame */
+    bool has_no_decoder;   /* frames are counted only */
+    uint64_t packets, frames, key_frames, decoded, losses;
     uint64_t counters_read, counters_backward;
     uint32_t last_counter;
     uint16_t width, height;
@@ -54,12 +50,12 @@ typedef struct media_sink {
     void *user;
 } media_sink;
 
-void media_sink_start(media_sink *sink, duet_receiver *receiver);
+void media_sink_start(media_sink *sink, duet_net *net, duet_receiver *receiver);
 void media_sink_stop(media_sink *sink);
 
 /* Codec preferences with the named codec in front. @return false when there is no such codec */
 bool media_prefer(duet_transceiver *transceiver, const char *codec_name);
-/* Whether this build can encode it. */
-bool media_can_encode(const char *codec_name);
+/* Whether this build can encode and decode it. */
+bool media_has_codec(const char *codec_name);
 
 #endif

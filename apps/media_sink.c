@@ -3,97 +3,44 @@
 #include "media.h"
 #include <string.h>
 
-#define SAMPLES_MAX 5760 /* 120 ms of 48 kHz: the longest Opus packet */
+#define READ_PERIOD DUET_MS(10)
+#define SAMPLES     480 /* 10 ms of 48 kHz */
+/* A player that was held up does not make up for more than this. */
+#define LATE_MAX DUET_MS(200)
 
-static void forget_decoder(media_sink *s)
-{
-    duet_audio_decoder_destroy(s->audio);
-    duet_video_decoder_destroy(s->video);
-    s->audio = NULL;
-    s->video = NULL;
-}
-
-static int make_decoder(media_sink *s)
-{
-    if (duet_transceiver_kind(duet_receiver_transceiver(s->receiver)) == DUET_SDP_AUDIO) {
-        duet_audio_decoder_config config;
-        duet_audio_decoder_config_init(&config);
-        config.codec = s->codec;
-        return duet_audio_decoder_create(&s->audio, &config);
-    }
-    duet_video_decoder_config config;
-    duet_video_decoder_config_init(&config);
-    config.codec = s->codec;
-    return duet_video_decoder_create(&s->video, &config);
-}
-
-static void follow_codec(media_sink *s, const duet_codec *codec)
-{
-    if (strcmp(codec->name, s->codec.name) == 0)
-        return;
-    forget_decoder(s);
-    s->codec = *codec;
-    s->has_no_decoder = make_decoder(s) != DUET_OK;
-}
-
-static void decode_sound(media_sink *s, const duet_incoming_frame *frame)
-{
-    int16_t samples[SAMPLES_MAX];
-    size_t count = 0;
-
-    if (duet_audio_decoder_decode(s->audio, frame->data, frame->len, samples, SAMPLES_MAX, &count) != DUET_OK) {
-        s->decode_errors++;
-        return;
-    }
-    s->decoded++;
-    for (size_t i = 0; i < count; i++)
-        s->energy += (double)samples[i] / 32768.0 * samples[i] / 32768.0;
-}
-
-static void read_counter(media_sink *s, const duet_video_frame *picture)
-{
-    uint32_t counter;
-
-    if (!duet_pattern_read(picture, &counter))
-        return;
-    s->counters_backward += s->counters_read > 0 && counter <= s->last_counter;
-    s->counters_read++;
-    s->last_counter = counter;
-}
-
-static void decode_picture(media_sink *s, const duet_incoming_frame *frame)
-{
-    duet_video_frame picture;
-    int err = duet_video_decoder_decode(s->video, frame->data, frame->len, &picture);
-
-    if (err == DUET_ERR_AGAIN)
-        return;
-    if (err != DUET_OK) {
-        s->decode_errors++;
-        (void)duet_receiver_request_keyframe(s->receiver);
-        return;
-    }
-    s->decoded++;
-    s->width = picture.width;
-    s->height = picture.height;
-    read_counter(s, &picture);
-}
+/* ---- frames ---- */
 
 static void frame_arrives(void *user, duet_receiver *receiver, const duet_incoming_frame *frame)
 {
     media_sink *s = user;
 
     (void)receiver;
-    follow_codec(s, frame->codec);
+    if (strcmp(s->codec, frame->codec->name) != 0) {
+        memcpy(s->codec, frame->codec->name, sizeof(s->codec));
+        s->has_no_decoder = !media_has_codec(s->codec);
+    }
     s->frames++;
     s->key_frames += frame->is_keyframe;
     s->losses += frame->after_loss;
-    if (s->audio)
-        decode_sound(s, frame);
-    if (s->video)
-        decode_picture(s, frame);
     if (s->on_frame)
         s->on_frame(s->user, s, frame);
+}
+
+static void picture_arrives(void *user, duet_receiver *receiver, const duet_video_frame *picture,
+                            const duet_incoming_frame *frame)
+{
+    media_sink *s = user;
+    uint32_t counter;
+
+    (void)receiver, (void)frame;
+    s->decoded++;
+    s->width = picture->width;
+    s->height = picture->height;
+    if (!duet_pattern_read(picture, &counter))
+        return;
+    s->counters_backward += s->counters_read > 0 && counter <= s->last_counter;
+    s->counters_read++;
+    s->last_counter = counter;
 }
 
 static void packet_arrives(void *user, duet_receiver *receiver, const duet_rtp_arrival *arrival)
@@ -102,12 +49,45 @@ static void packet_arrives(void *user, duet_receiver *receiver, const duet_rtp_a
     ((media_sink *)user)->packets++;
 }
 
-void media_sink_start(media_sink *sink, duet_receiver *receiver)
-{
-    duet_receiver_callbacks callbacks = {.on_frame = frame_arrives, .on_rtp = packet_arrives, .user = sink};
+/* ---- sound, in the rhythm of a player ---- */
 
+static void hear(media_sink *s)
+{
+    int16_t samples[SAMPLES];
+
+    if (duet_receiver_read_audio(s->receiver, samples, SAMPLES, 1) != DUET_OK)
+        return;
+    for (size_t i = 0; i < SAMPLES; i++)
+        s->energy += (double)samples[i] / 32768.0 * samples[i] / 32768.0;
+}
+
+static void due(void *arg)
+{
+    media_sink *s = arg;
+    duet_time now = duet_net_now(s->net);
+
+    if (now > s->next + LATE_MAX)
+        s->next = now;
+    for (; s->next <= now; s->next += READ_PERIOD)
+        hear(s);
+    duet_net_timer_cancel(s->timer);
+    s->timer = NULL;
+    duet_net_timer_start(&s->timer, s->net, s->next - now, due, s);
+}
+
+/* ---- life ---- */
+
+void media_sink_start(media_sink *sink, duet_net *net, duet_receiver *receiver)
+{
+    duet_receiver_callbacks callbacks = {
+        .on_frame = frame_arrives, .on_video = picture_arrives, .on_rtp = packet_arrives, .user = sink};
+
+    sink->net = net;
     sink->receiver = receiver;
+    sink->next = duet_net_now(net);
     duet_receiver_set_callbacks(receiver, &callbacks);
+    if (duet_transceiver_kind(duet_receiver_transceiver(receiver)) == DUET_SDP_AUDIO)
+        duet_net_timer_start(&sink->timer, net, 0, due, sink);
 }
 
 void media_sink_stop(media_sink *sink)
@@ -115,5 +95,6 @@ void media_sink_stop(media_sink *sink)
     if (sink->receiver)
         duet_receiver_set_callbacks(sink->receiver, NULL);
     sink->receiver = NULL;
-    forget_decoder(sink);
+    duet_net_timer_cancel(sink->timer);
+    sink->timer = NULL;
 }

@@ -1,4 +1,4 @@
-/* A tone or a moving pattern, encoded and sent in its own rhythm. */
+/* A tone or a moving pattern, sent in its own rhythm; the connection encodes. */
 #include "app.h"
 #include "media.h"
 #include <stdlib.h>
@@ -7,15 +7,13 @@
 
 #define TONE_HZ        440.0
 #define TONE_AMPLITUDE 0.25
-#define TONE_LEVEL     15 /* -dBov of a sine of that amplitude */
 #define AUDIO_PERIOD   DUET_MS(20)
 #define AUDIO_SAMPLES  960 /* 20 ms of 48 kHz */
 #define VIDEO_BITRATE  400000
-#define PACKET_MAX     1500
 /* A source that was held up does not make up for more than this. */
 #define LATE_MAX DUET_MS(200)
 
-bool media_can_encode(const char *codec_name)
+bool media_has_codec(const char *codec_name)
 {
     duet_codec list[16];
     size_t count = duet_codecs_list(list, 16);
@@ -46,104 +44,38 @@ bool media_prefer(duet_transceiver *transceiver, const char *codec_name)
     return duet_transceiver_set_codec_preferences(transceiver, order, n) == DUET_OK;
 }
 
-/* ---- encoders ---- */
-
-static void forget_encoder(media_source *s)
-{
-    duet_audio_encoder_destroy(s->audio);
-    duet_video_encoder_destroy(s->video);
-    s->audio = NULL;
-    s->video = NULL;
-    s->codec.name[0] = 0;
-}
-
-static int make_encoder(media_source *s)
-{
-    if (duet_transceiver_kind(duet_sender_transceiver(s->sender)) == DUET_SDP_AUDIO) {
-        duet_audio_encoder_config config;
-        duet_audio_encoder_config_init(&config);
-        config.codec = s->codec;
-        return duet_audio_encoder_create(&s->audio, &config);
-    }
-    duet_video_encoder_config config;
-    duet_video_encoder_config_init(&config);
-    config.codec = s->codec;
-    config.width = s->width;
-    config.height = s->height;
-    config.framerate = s->framerate;
-    config.bitrate = VIDEO_BITRATE;
-    return duet_video_encoder_create(&s->video, &config);
-}
-
-/* The encoder follows the negotiation. */
-static bool ensure_encoder(media_source *s)
-{
-    duet_codec codec;
-
-    if (duet_sender_codec(s->sender, &codec) != DUET_OK)
-        return false;
-    if (s->codec.name[0] && strcmp(codec.name, s->codec.name) == 0 && strcmp(codec.fmtp, s->codec.fmtp) == 0)
-        return s->audio || s->video;
-    forget_encoder(s);
-    s->codec = codec;
-    int err = make_encoder(s);
-    if (err == DUET_OK) {
-        s->problem = NULL;
-        return true;
-    }
-    if (!s->problem)
-        app_error("%s: this build cannot encode it (%s), nothing is sent", codec.name, duet_strerror(err));
-    s->problem = "the codec that was negotiated cannot be encoded here";
-    return false;
-}
-
 /* ---- frames ---- */
 
-static void send(media_source *s, duet_outgoing_frame *frame)
+static void note(media_source *s, int err)
 {
-    frame->payload_type = DUET_FRAME_OWN_CODEC;
-    frame->captured = s->next;
-    int err = duet_sender_send_frame(s->sender, frame);
-    if (err == DUET_OK)
-        s->frames_sent++;
-    else
-        s->send_errors++;
-    if (err == DUET_ERR_AGAIN)
-        s->wants_keyframe = true;
+    if (err != DUET_ERR_UNSUPPORTED) {
+        s->problem = NULL;
+        return;
+    }
+    if (!s->problem)
+        app_error("%s: this build cannot encode it, nothing is sent", s->codec.name);
+    s->problem = "the codec that was negotiated cannot be encoded here";
 }
 
 static void send_sound(media_source *s)
 {
     bool is_opus = strcasecmp(s->codec.name, "opus") == 0;
     uint32_t rate = is_opus ? 48000 : 8000;
-    size_t count = is_opus ? AUDIO_SAMPLES : 160, len = 0;
     int16_t samples[AUDIO_SAMPLES];
-    uint8_t packet[PACKET_MAX];
-    duet_audio_frame raw = {samples, count, rate, 1};
+    duet_audio_frame frame = {samples, is_opus ? AUDIO_SAMPLES : AUDIO_SAMPLES / 6, rate, 1};
 
-    duet_tone_fill(samples, count, 1, rate, TONE_HZ, TONE_AMPLITUDE, s->position);
-    s->position += count;
-    if (duet_audio_encoder_encode(s->audio, &raw, packet, sizeof(packet), &len) != DUET_OK || len == 0)
-        return;
-    duet_outgoing_frame frame = {.data = packet, .len = len, .starts_talkspurt = s->frames_sent == 0};
-    frame.has_audio_level = frame.voice_activity = true;
-    frame.audio_level = TONE_LEVEL;
-    send(s, &frame);
+    duet_tone_fill(samples, frame.count, 1, rate, TONE_HZ, TONE_AMPLITUDE, s->position);
+    s->position += frame.count;
+    note(s, duet_sender_send_audio(s->sender, &frame, s->next));
 }
 
 static void send_picture(media_source *s)
 {
-    duet_video_frame raw;
-    duet_encoded_frame encoded;
+    duet_video_frame frame;
 
     duet_pattern_fill(s->picture, s->width, s->height, s->counter++);
-    duet_pattern_frame(s->picture, s->width, s->height, &raw);
-    if (duet_video_encoder_encode(s->video, &raw, s->next, s->wants_keyframe, &encoded) != DUET_OK || encoded.len == 0)
-        return;
-    duet_outgoing_frame frame = {.data = encoded.data, .len = encoded.len, .info = encoded.info};
-    s->wants_keyframe = false;
-    s->key_frames += encoded.info.is_keyframe;
-    send(s, &frame);
+    duet_pattern_frame(s->picture, s->width, s->height, &frame);
+    note(s, duet_sender_send_video(s->sender, &frame, s->next));
 }
 
 /* ---- rhythm ---- */
@@ -161,7 +93,7 @@ static void due(void *arg)
     if (now > s->next + LATE_MAX)
         s->next = now;
     while (s->next <= now) {
-        if (duet_sender_is_active(s->sender) && ensure_encoder(s)) {
+        if (duet_sender_is_active(s->sender) && duet_sender_codec(s->sender, &s->codec) == DUET_OK) {
             if (s->picture)
                 send_picture(s);
             else
@@ -174,14 +106,6 @@ static void due(void *arg)
     duet_net_timer_start(&s->timer, s->net, s->next - now, due, s);
 }
 
-static void keyframe_requested(void *user, duet_sender *sender)
-{
-    media_source *s = user;
-
-    (void)sender;
-    s->wants_keyframe = true;
-}
-
 static void became_active(void *user, duet_sender *sender, bool is_active)
 {
     media_source *s = user;
@@ -189,7 +113,6 @@ static void became_active(void *user, duet_sender *sender, bool is_active)
     (void)sender;
     duet_net_timer_cancel(s->timer);
     s->timer = NULL;
-    s->wants_keyframe = true;
     s->next = duet_net_now(s->net);
     if (is_active)
         duet_net_timer_start(&s->timer, s->net, 0, due, s);
@@ -197,8 +120,8 @@ static void became_active(void *user, duet_sender *sender, bool is_active)
 
 int media_source_start(media_source *source, duet_net *net, duet_sender *sender)
 {
-    duet_sender_callbacks callbacks = {
-        .on_keyframe_request = keyframe_requested, .on_active = became_active, .user = source};
+    duet_sender_callbacks callbacks = {.on_active = became_active, .user = source};
+    duet_sender_parameters parameters;
     bool is_video = duet_transceiver_kind(duet_sender_transceiver(sender)) == DUET_SDP_VIDEO;
 
     *source = (media_source){
@@ -208,8 +131,11 @@ int media_source_start(media_source *source, duet_net *net, duet_sender *sender)
         if (!source->picture)
             return DUET_ERR_NOMEM;
     }
+    duet_sender_get_parameters(sender, &parameters);
+    parameters.max_bitrate = is_video ? VIDEO_BITRATE : 0;
+    parameters.max_framerate = source->framerate;
     duet_sender_set_callbacks(sender, &callbacks);
-    return DUET_OK;
+    return duet_sender_set_parameters(sender, &parameters);
 }
 
 void media_source_stop(media_source *source)
@@ -218,7 +144,6 @@ void media_source_stop(media_source *source)
         duet_sender_set_callbacks(source->sender, NULL);
     duet_net_timer_cancel(source->timer);
     source->timer = NULL;
-    forget_encoder(source);
     free(source->picture);
     source->picture = NULL;
 }

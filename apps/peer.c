@@ -653,7 +653,7 @@ static bool parse_setup(peer_options *o, const char *value)
 static void note_unsupported(peer_options *o)
 {
 #ifdef DUET_HAVE_MEDIA
-    if (o->codec && !o->echo && !media_can_encode(o->codec))
+    if (o->codec && !o->echo && !media_has_codec(o->codec))
         json_array_append_new(o->unsupported, json_string("codec"));
 #else
     if (o->audio)
@@ -747,6 +747,7 @@ static int run(peer *p)
     config.on_data_channel = on_data_channel;
 #ifdef DUET_HAVE_MEDIA
     config.on_track = on_track;
+    config.codecs = duet_codecs();
 #endif
     config.answer_setup = p->options.setup;
     config.user = p;

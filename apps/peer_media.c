@@ -20,7 +20,7 @@ static void frame_arrived(void *user, media_sink *sink, const duet_incoming_fram
     m->on_passed(m->user);
 }
 
-static int add_track(peer_media *m, duet_pc *pc, duet_net *net, duet_sdp_media_kind kind)
+static int add_track(peer_media *m, duet_pc *pc, duet_sdp_media_kind kind)
 {
     const char *streams[] = {"duet"};
     duet_sender *sender;
@@ -32,15 +32,16 @@ static int add_track(peer_media *m, duet_pc *pc, duet_net *net, duet_sdp_media_k
         return DUET_ERR_UNSUPPORTED;
     if (m->echo)
         return DUET_OK;
-    return media_source_start(&m->sources[kind == DUET_SDP_VIDEO], net, sender);
+    return media_source_start(&m->sources[kind == DUET_SDP_VIDEO], m->net, sender);
 }
 
 int peer_media_start(peer_media *m, duet_pc *pc, duet_net *net)
 {
-    int err = m->audio ? add_track(m, pc, net, DUET_SDP_AUDIO) : DUET_OK;
+    m->net = net;
+    int err = m->audio ? add_track(m, pc, DUET_SDP_AUDIO) : DUET_OK;
 
     m->audio_required = m->video_required = PACKETS_REQUIRED;
-    return err == DUET_OK && m->video ? add_track(m, pc, net, DUET_SDP_VIDEO) : err;
+    return err == DUET_OK && m->video ? add_track(m, pc, DUET_SDP_VIDEO) : err;
 }
 
 void peer_media_track(peer_media *m, duet_transceiver *transceiver)
@@ -53,7 +54,7 @@ void peer_media_track(peer_media *m, duet_transceiver *transceiver)
         (void)media_echo_start(&m->echoes, transceiver);
     sink->on_frame = frame_arrived;
     sink->user = m;
-    media_sink_start(sink, duet_transceiver_receiver(transceiver));
+    media_sink_start(sink, m->net, duet_transceiver_receiver(transceiver));
 }
 
 static bool pictures_suffice(const media_sink *sink)
@@ -91,9 +92,12 @@ static const struct {
 } figures[] = {
     {DUET_STATS_OUTBOUND_RTP, "audio", "packetsSent", "audioPacketsSent"},
     {DUET_STATS_OUTBOUND_RTP, "video", "packetsSent", "videoPacketsSent"},
+    {DUET_STATS_OUTBOUND_RTP, "video", "framesSent", "framesSent"},
+    {DUET_STATS_OUTBOUND_RTP, "video", "duetKeyFramesSent", "keyFramesSent"},
     {DUET_STATS_OUTBOUND_RTP, "video", "retransmittedPacketsSent", "retransmittedPacketsSent"},
     {DUET_STATS_OUTBOUND_RTP, "video", "nackCount", "nacksReceived"},
     {DUET_STATS_OUTBOUND_RTP, "video", "pliCount", "plisReceived"},
+    {DUET_STATS_INBOUND_RTP, "video", "duetFramesUndecodable", "decodeErrors"},
     {DUET_STATS_INBOUND_RTP, "video", "nackCount", "nacksSent"},
     {DUET_STATS_INBOUND_RTP, "video", "pliCount", "plisSent"},
     {DUET_STATS_INBOUND_RTP, "video", "retransmittedPacketsReceived", "retransmittedPacketsReceived"},
@@ -122,6 +126,11 @@ void peer_media_result(const peer_media *m, const duet_pc *pc, json_t *result)
 {
     const media_sink *audio = &m->sinks[AUDIO], *video = &m->sinks[VIDEO];
 
+    if (m->video) {
+        add_count(result, "framesSent", 0);
+        add_count(result, "keyFramesSent", 0);
+        add_count(result, "decodeErrors", 0);
+    }
     duet_pc_get_stats(pc, add_figures, result);
     if (m->audio) {
         add_count(result, "audioPacketsReceived", audio->packets);
@@ -130,16 +139,13 @@ void peer_media_result(const peer_media *m, const duet_pc *pc, json_t *result)
     if (!m->video)
         return;
     add_count(result, "videoPacketsReceived", video->packets);
-    add_count(result, "framesSent", m->sources[VIDEO].frames_sent);
     add_count(result, "framesReceived", video->frames);
     json_object_set_new(result, "framesDecoded", json_integer(video->has_no_decoder ? -1 : (json_int_t)video->decoded));
     add_count(result, "keyFrames", video->key_frames);
-    add_count(result, "keyFramesSent", m->sources[VIDEO].key_frames);
-    add_count(result, "decodeErrors", video->decode_errors);
     add_count(result, "countersRead", video->counters_read);
     add_count(result, "countersBackward", video->counters_backward);
-    if (video->codec.name[0])
-        json_object_set_new(result, "videoCodec", json_string(video->codec.name));
+    if (video->codec[0])
+        json_object_set_new(result, "videoCodec", json_string(video->codec));
     if (m->sources[VIDEO].problem)
         json_object_set_new(result, "videoProblem", json_string(m->sources[VIDEO].problem));
 }

@@ -14,6 +14,7 @@ typedef struct peer_media {
     media_source sources[2];
     media_sink sinks[2];                     /* audio, video */
     uint64_t audio_required, video_required; /* packets */
+    duet_net *net;
     void (*on_passed)(void *user);
     void *user;
     bool has_passed;

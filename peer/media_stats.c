@@ -139,7 +139,7 @@ static void report_frames(pc_stats_report *r, const pc_receive *s)
 
 static void report_pictures(pc_stats_report *r, const pc_receive *s)
 {
-    if (s->decoded == 0)
+    if (s->decoded + s->undecodable == 0)
         return;
     pc_report_number(r, "framesDecoded", s->decoded);
     pc_report_number(r, "frameWidth", s->width);

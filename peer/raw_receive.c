@@ -41,10 +41,8 @@ void pc_decode_picture(pc_receive *r, const duet_incoming_frame *frame)
     duet_video_frame picture;
 
     make_picture_decoder(r);
-    if (!r->video_decoder) {
-        r->undecodable++;
+    if (!r->video_decoder)
         return;
-    }
     int err = ops_of(r)->video_decode(r->video_decoder, frame->data, frame->len, &picture);
     if (err == DUET_OK) {
         r->decoded++;
