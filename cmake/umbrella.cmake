@@ -23,7 +23,7 @@ target_include_directories(duet_library PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURC
 target_link_libraries(duet_library PRIVATE OpenSSL::SSL OpenSSL::Crypto PkgConfig::USRSCTP PkgConfig::CARES
                                            Threads::Threads $<BUILD_INTERFACE:duet_options>)
 if(DUET_MEDIA)
-    target_link_libraries(duet_library PRIVATE PkgConfig::SRTP)
+    target_link_libraries(duet_library PRIVATE PkgConfig::SRTP m)
 endif()
 
 install(TARGETS duet_library ${duet_modules} ${duet_extra} EXPORT duet_targets
@@ -39,6 +39,7 @@ install(FILES ${PROJECT_BINARY_DIR}/duetConfig.cmake ${PROJECT_BINARY_DIR}/duetC
 
 if(DUET_MEDIA)
     set(DUET_PC_MEDIA ", libsrtp2")
+    set(DUET_PC_LIBS " -lm")
 endif()
 configure_file(cmake/duet.pc.in ${PROJECT_BINARY_DIR}/duet.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/duet.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

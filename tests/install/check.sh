@@ -19,6 +19,11 @@ for kind in OFF ON; do
     cmake --build "$work/user-$kind" >/dev/null
     [ "$(LD_LIBRARY_PATH="$prefix/lib" "$work/user-$kind/user")" = "v=0" ]
     [ "$("$work/user-$kind/sdp_user")" = "0 m-sections" ]
+    [ "$(LD_LIBRARY_PATH="$prefix/lib" "$work/user-$kind/codecs_user")" = "5 codecs, opus first" ]
+    if ldd "$work/user-$kind/user" | grep -E "opus|vpx"; then
+        echo "a program that sends data only links encoders and decoders"
+        exit 1
+    fi
 
     pc="$(dirname "$(find "$prefix" -name duet.pc)")"
     flags="$(PKG_CONFIG_PATH="$pc" pkg-config --cflags --libs --static duet)"
