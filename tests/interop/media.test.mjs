@@ -47,7 +47,9 @@ for (const browser of browsers) {
       assert.ok(result.duet.audioEnergy > 1);
       assert.ok(result.other.audioEnergy > 0.001, `the browser heard ${result.other.audioEnergy}`);
       assert.ok(result.other.concealedAfter2s < 0.01, `${result.other.concealedAfter2s} of the sound was concealed`);
-      assert.equal(result.other.statsDump.filter((s) => s.type === 'transport').length || 1, 1);
+      const remote = of(result.other, 'remote-inbound-rtp', 'video');
+      assert.ok(remote && remote.roundTripTime < 0.5, "the browser knows its round-trip time from duet's reports");
+      assert.ok(of(result.other, 'remote-outbound-rtp', 'audio')?.packetsSent > 50, 'sender reports of duet arrive');
     });
   }
   for (const [offerer, answerer, options] of bothRoles(browser, { duet: ['--codec', 'VP9'], other: ['--codec', 'VP9'] })) {
@@ -67,22 +69,13 @@ for (const browser of browsers) {
       assert.ok(of(result.other, 'inbound-rtp', 'video').nackCount > 0);
     });
   }
-  test(`${browser}'s estimate of the bandwidth follows duet's transport-wide feedback`, async () => {
-    const { other } = await run('duet', browser, { answer: ['--stats', '--min-seconds', '12'] });
-    const out = of(other, 'outbound-rtp', 'video');
-    assert.ok(out.packetsSent > 100);
-    if (browser === 'chromium') {
-      const pair = other.statsDump.find((s) => s.type === 'candidate-pair' && s.availableOutgoingBitrate);
-      assert.ok(pair.availableOutgoingBitrate > 600_000, `${pair.availableOutgoingBitrate} bit/s`); // begins at 300 kbit/s
-    }
-  });
-  test(`duet's reports reach ${browser}, and its reports duet`, async () => {
-    const { other } = await run('duet', browser, { answer: ['--stats', '--min-seconds', '6'] });
-    const remote = of(other, 'remote-inbound-rtp', 'video');
-    assert.ok(remote && remote.roundTripTime < 0.5, 'the browser knows its round-trip time from duet');
-    assert.ok(of(other, 'remote-outbound-rtp', 'audio')?.packetsSent > 50, 'sender reports of duet arrive');
-  });
 }
+
+test("chromium's estimate of the bandwidth follows duet's transport-wide feedback", async () => {
+  const { other } = await run('duet', 'chromium', { answer: ['--stats', '--min-seconds', '12'] });
+  const pair = other.statsDump.find((s) => s.type === 'candidate-pair' && s.availableOutgoingBitrate);
+  assert.ok(pair.availableOutgoingBitrate > 600_000, `${pair.availableOutgoingBitrate} bit/s`); // begins at 300 kbit/s
+});
 
 // Without NACK only a key frame repairs what is lost.
 function withoutNack(from, line) {
