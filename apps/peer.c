@@ -142,7 +142,7 @@ static void write_result(peer *p)
     json_object_set_new(r, "dcEmptyText", json_boolean(p->empty_text));
     json_object_set_new(r, "dcEmptyBinary", json_boolean(p->empty_binary));
 #ifdef DUET_HAVE_MEDIA
-    peer_media_result(&p->media, p->pc, r);
+    peer_media_result(&p->media, r);
 #endif
     app_stats_summary(p->pc, r);
     app_lines_write(r);

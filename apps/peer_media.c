@@ -6,79 +6,11 @@
 
 #define PACKETS_REQUIRED 50
 #define FRAMES_REQUIRED  15
+#define FIGURES_EVERY    DUET_MS(500)
 
 enum { AUDIO, VIDEO };
 
-static void frame_arrived(void *user, media_sink *sink, const duet_incoming_frame *frame)
-{
-    peer_media *m = user;
-
-    media_echo_frame(m->echoes, sink->receiver, frame);
-    if (m->has_passed || !peer_media_passed(m))
-        return;
-    m->has_passed = true;
-    m->on_passed(m->user);
-}
-
-static int add_track(peer_media *m, duet_pc *pc, duet_sdp_media_kind kind)
-{
-    const char *streams[] = {"duet"};
-    duet_sender *sender;
-
-    int err = duet_pc_add_track(pc, kind, NULL, streams, 1, &sender);
-    if (err != DUET_OK)
-        return err;
-    if (kind == DUET_SDP_VIDEO && m->codec && !media_prefer(duet_sender_transceiver(sender), m->codec))
-        return DUET_ERR_UNSUPPORTED;
-    if (m->echo)
-        return DUET_OK;
-    return media_source_start(&m->sources[kind == DUET_SDP_VIDEO], m->net, sender);
-}
-
-int peer_media_start(peer_media *m, duet_pc *pc, duet_net *net)
-{
-    m->net = net;
-    int err = m->audio ? add_track(m, pc, DUET_SDP_AUDIO) : DUET_OK;
-
-    m->audio_required = m->video_required = PACKETS_REQUIRED;
-    return err == DUET_OK && m->video ? add_track(m, pc, DUET_SDP_VIDEO) : err;
-}
-
-void peer_media_track(peer_media *m, duet_transceiver *transceiver)
-{
-    media_sink *sink = &m->sinks[duet_transceiver_kind(transceiver) == DUET_SDP_VIDEO];
-
-    if (sink->receiver)
-        return; /* another section of the same kind is not part of the test */
-    if (m->echo)
-        (void)media_echo_start(&m->echoes, transceiver);
-    sink->on_frame = frame_arrived;
-    sink->user = m;
-    media_sink_start(sink, m->net, duet_transceiver_receiver(transceiver));
-}
-
-static bool pictures_suffice(const media_sink *sink)
-{
-    if (sink->has_no_decoder)
-        return sink->frames >= FRAMES_REQUIRED && sink->key_frames >= 1;
-    return sink->decoded >= FRAMES_REQUIRED;
-}
-
-bool peer_media_passed(const peer_media *m)
-{
-    if (m->audio && m->sinks[AUDIO].packets < m->audio_required)
-        return false;
-    return !m->video || (m->sinks[VIDEO].packets >= m->video_required && pictures_suffice(&m->sinks[VIDEO]));
-}
-
-void peer_media_require_more(peer_media *m)
-{
-    m->audio_required = m->sinks[AUDIO].packets + PACKETS_REQUIRED;
-    m->video_required = m->sinks[VIDEO].packets + PACKETS_REQUIRED;
-    m->has_passed = false;
-}
-
-/* ---- the result ---- */
+/* ---- figures ---- */
 
 static void add_count(json_t *result, const char *name, uint64_t count)
 {
@@ -122,7 +54,92 @@ static void add_figures(void *user, duet_stats_kind kind, const char *id, const 
     }
 }
 
-void peer_media_result(const peer_media *m, const duet_pc *pc, json_t *result)
+static void refresh_figures(peer_media *m)
+{
+    m->figured_at = duet_net_now(m->net);
+    duet_pc_get_stats(m->pc, add_figures, m->figures);
+}
+
+/* ---- the test ---- */
+
+static void frame_arrived(void *user, media_sink *sink, const duet_incoming_frame *frame)
+{
+    peer_media *m = user;
+
+    media_echo_frame(m->echoes, sink->receiver, frame);
+    if (duet_net_now(m->net) > m->figured_at + FIGURES_EVERY)
+        refresh_figures(m);
+    if (m->has_passed || !peer_media_passed(m))
+        return;
+    m->has_passed = true;
+    m->on_passed(m->user);
+}
+
+static int add_track(peer_media *m, duet_pc *pc, duet_sdp_media_kind kind)
+{
+    const char *streams[] = {"duet"};
+    duet_sender *sender;
+
+    int err = duet_pc_add_track(pc, kind, NULL, streams, 1, &sender);
+    if (err != DUET_OK)
+        return err;
+    if (kind == DUET_SDP_VIDEO && m->codec && !media_prefer(duet_sender_transceiver(sender), m->codec))
+        return DUET_ERR_UNSUPPORTED;
+    if (m->echo)
+        return DUET_OK;
+    return media_source_start(&m->sources[kind == DUET_SDP_VIDEO], m->net, sender);
+}
+
+int peer_media_start(peer_media *m, duet_pc *pc, duet_net *net)
+{
+    m->net = net;
+    m->pc = pc;
+    m->figures = json_object();
+    if (!m->figures)
+        return DUET_ERR_NOMEM;
+    int err = m->audio ? add_track(m, pc, DUET_SDP_AUDIO) : DUET_OK;
+
+    m->audio_required = m->video_required = PACKETS_REQUIRED;
+    return err == DUET_OK && m->video ? add_track(m, pc, DUET_SDP_VIDEO) : err;
+}
+
+void peer_media_track(peer_media *m, duet_transceiver *transceiver)
+{
+    media_sink *sink = &m->sinks[duet_transceiver_kind(transceiver) == DUET_SDP_VIDEO];
+
+    if (sink->receiver)
+        return; /* another section of the same kind is not part of the test */
+    if (m->echo)
+        (void)media_echo_start(&m->echoes, transceiver);
+    sink->on_frame = frame_arrived;
+    sink->user = m;
+    media_sink_start(sink, m->net, duet_transceiver_receiver(transceiver));
+}
+
+static bool pictures_suffice(const media_sink *sink)
+{
+    if (sink->has_no_decoder)
+        return sink->frames >= FRAMES_REQUIRED && sink->key_frames >= 1;
+    return sink->decoded >= FRAMES_REQUIRED;
+}
+
+bool peer_media_passed(const peer_media *m)
+{
+    if (m->audio && m->sinks[AUDIO].packets < m->audio_required)
+        return false;
+    return !m->video || (m->sinks[VIDEO].packets >= m->video_required && pictures_suffice(&m->sinks[VIDEO]));
+}
+
+void peer_media_require_more(peer_media *m)
+{
+    m->audio_required = m->sinks[AUDIO].packets + PACKETS_REQUIRED;
+    m->video_required = m->sinks[VIDEO].packets + PACKETS_REQUIRED;
+    m->has_passed = false;
+}
+
+/* ---- the result ---- */
+
+void peer_media_result(peer_media *m, json_t *result)
 {
     const media_sink *audio = &m->sinks[AUDIO], *video = &m->sinks[VIDEO];
 
@@ -131,7 +148,8 @@ void peer_media_result(const peer_media *m, const duet_pc *pc, json_t *result)
         add_count(result, "keyFramesSent", 0);
         add_count(result, "decodeErrors", 0);
     }
-    duet_pc_get_stats(pc, add_figures, result);
+    refresh_figures(m);
+    json_object_update(result, m->figures);
     if (m->audio) {
         add_count(result, "audioPacketsReceived", audio->packets);
         json_object_set_new(result, "audioEnergy", json_real(audio->energy));
@@ -157,4 +175,5 @@ void peer_media_stop(peer_media *m)
         media_sink_stop(&m->sinks[i]);
     }
     media_echo_free(&m->echoes);
+    json_decref(m->figures);
 }

@@ -15,6 +15,9 @@ typedef struct peer_media {
     media_sink sinks[2];                     /* audio, video */
     uint64_t audio_required, video_required; /* packets */
     duet_net *net;
+    duet_pc *pc;
+    json_t *figures; /* of getStats; a peer that says goodbye takes its streams with it, so they are kept */
+    duet_time figured_at;
     void (*on_passed)(void *user);
     void *user;
     bool has_passed;
@@ -27,7 +30,7 @@ void peer_media_track(peer_media *m, duet_transceiver *transceiver);
 bool peer_media_passed(const peer_media *m);
 /* As many packets again: after an ICE restart. */
 void peer_media_require_more(peer_media *m);
-void peer_media_result(const peer_media *m, const duet_pc *pc, json_t *result);
+void peer_media_result(peer_media *m, json_t *result);
 void peer_media_stop(peer_media *m);
 
 #endif
