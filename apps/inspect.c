@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUT_MAX (16u << 20) /* of anything but captures, which are read packet by packet */
-#define HEAD_LEN  4           /* enough to know a capture */
+#define INPUT_MAX (16u << 20)  /* of anything but captures, which are read packet by packet */
+#define FILE_MAX  (512u << 20) /* of a media file */
+#define HEAD_LEN  4            /* enough to know a capture */
 
 typedef struct inspect_command {
     const inspect_kind *kind; /* NULL: all that a capture holds */
@@ -14,6 +15,7 @@ typedef struct inspect_command {
     inspect_options options;
     inspect_secret secret;
     const char *file;
+    const char *codec; /* of a payload; NULL: not told */
     bool compact;
     uint8_t *key;
 
@@ -46,18 +48,23 @@ static size_t read_input(void *user, uint8_t *buf, size_t len)
     return used + fread(buf + used, 1, len - used, c->input);
 }
 
+static bool is_media_file(const inspect_command *c)
+{
+    return c->kind && strcmp(c->kind->name, "file") == 0;
+}
+
 /* All of it; freed by the caller. */
 static uint8_t *read_all(inspect_command *c, size_t *len)
 {
     uint8_t *data = NULL;
-    size_t capacity = 0;
+    size_t capacity = 0, max = is_media_file(c) ? FILE_MAX : INPUT_MAX;
 
     *len = 0;
     for (;;) {
         if (*len == capacity) {
-            uint8_t *grown = capacity < INPUT_MAX ? realloc(data, capacity * 2 + 65536) : NULL;
+            uint8_t *grown = capacity < max ? realloc(data, capacity * 2 + 65536) : NULL;
             if (!grown) {
-                app_error("%s: the input is longer than %u bytes", c->file, INPUT_MAX);
+                app_error("%s: the input is longer than %zu bytes", c->file, max);
                 free(data);
                 return NULL;
             }
@@ -137,7 +144,9 @@ static int inspect_bytes(inspect_command *c)
 
     if (!data)
         return APP_BAD_USAGE;
-    inspect_format format = c->format == INSPECT_AUTO ? inspect_format_detect(data, len) : c->format;
+    inspect_format format = c->format;
+    if (format == INSPECT_AUTO)
+        format = is_media_file(c) ? INSPECT_RAW : inspect_format_detect(data, len);
     int err = inspect_format_decode(format, data, &len, &error);
     int code =
         err == DUET_OK ? print_message(c, data, len) : finish(err, format == INSPECT_HEX ? "hex" : "base64", &error);
@@ -203,19 +212,30 @@ static int inspect_capture(inspect_command *c)
 
 /* ---- command line ---- */
 
+#ifdef DUET_HAVE_MEDIA
+#define KINDS                                                                                                          \
+    "sdp, candidate, stun, channeldata, sctp, dcep, dtls, mdns, turn-stream, rfc4571, rtp, rtcp, payload, file and "   \
+    "pcap"
+#else
+#define KINDS "sdp, candidate, stun, channeldata, sctp, dcep, dtls, mdns, turn-stream, rfc4571 and pcap"
+#endif
+
 static void usage(FILE *f)
 {
     fputs("Usage: duet inspect KIND [FILE]\n\n"
           "Decodes FILE, or standard input, to JSON. KIND is sdp, candidate, stun (TURN too), channeldata, sctp, dcep, "
           "dtls,\n"
-          "mdns, a piece of a TCP stream (turn-stream, rfc4571), or pcap for all that a capture (pcap or pcapng) "
-          "holds; with\n"
-          "another KIND a capture gives the messages of that kind. What cannot be decoded is told with its offset and "
-          "the\n"
-          "reason, and the exit code is 2.\n\n"
+          "mdns, a piece of a TCP stream (turn-stream, rfc4571), rtp, rtcp, payload (of RTP), file (Ogg, IVF, WebM, "
+          "WAV,\n"
+          "YUV4MPEG2, H.264, H.265), or pcap for all that a capture (pcap or pcapng) holds; with another KIND a "
+          "capture\n"
+          "gives the messages of that kind. What cannot be decoded is told with its offset and the reason, and the "
+          "exit\n"
+          "code is 2.\n\n"
           "  --format FORMAT      of the input: auto (the default), raw, hex, base64 or pcap\n"
           "  --roundtrip          write what was decoded again and compare: exit code 1 when it differs\n"
           "  --compact            one line for each message\n"
+          "  --codec NAME         payload: opus, PCMU, PCMA, VP8, VP9, H264, H265 or AV1\n"
           "  --password TEXT      stun: check MESSAGE-INTEGRITY with this password\n"
           "  --key HEX            stun: check MESSAGE-INTEGRITY with this key\n",
           f);
@@ -225,6 +245,7 @@ enum {
     OPTION_FORMAT = 1,
     OPTION_ROUNDTRIP,
     OPTION_COMPACT,
+    OPTION_CODEC,
     OPTION_PASSWORD,
     OPTION_KEY,
     OPTION_HELP,
@@ -234,6 +255,7 @@ static const struct option long_options[] = {
     {"format", required_argument, NULL, OPTION_FORMAT},
     {"roundtrip", no_argument, NULL, OPTION_ROUNDTRIP},
     {"compact", no_argument, NULL, OPTION_COMPACT},
+    {"codec", required_argument, NULL, OPTION_CODEC},
     {"password", required_argument, NULL, OPTION_PASSWORD},
     {"key", required_argument, NULL, OPTION_KEY},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -271,6 +293,9 @@ static bool parse_option(inspect_command *c, int option, const char *value)
     case OPTION_COMPACT:
         c->compact = true;
         return true;
+    case OPTION_CODEC:
+        c->codec = value;
+        return true;
     case OPTION_PASSWORD:
         c->secret = (inspect_secret){.password = value};
         c->options.secret = &c->secret;
@@ -282,20 +307,42 @@ static bool parse_option(inspect_command *c, int option, const char *value)
     }
 }
 
+static bool find_payload(inspect_command *c)
+{
+    char name[64];
+
+    if (!c->codec) {
+        app_error("inspect: give the codec of the payload: --codec VP8");
+        return false;
+    }
+    snprintf(name, sizeof(name), "payload/%s", c->codec);
+    c->kind = inspect_kind_find(name);
+    if (!c->kind)
+        app_error("--codec %s: give opus, PCMU, PCMA, VP8, VP9, H264, H265 or AV1", c->codec);
+    return c->kind != NULL;
+}
+
 static bool parse_kind(inspect_command *c, const char *name)
 {
     if (strcmp(name, "pcap") == 0) {
         c->format = INSPECT_PCAP;
         return true;
     }
-    c->kind = inspect_kind_find(name);
     c->options.kind = name;
-    if (!c->kind)
-        app_error("inspect: \"%s\" is none of sdp, candidate, stun, channeldata, sctp, dcep, dtls, mdns, turn-stream, "
-                  "rfc4571 "
-                  "and pcap",
-                  name);
-    return c->kind != NULL;
+    if (strcmp(name, "payload") == 0)
+        return find_payload(c);
+    c->kind = inspect_kind_find(name);
+    if (!c->kind || strchr(name, '/')) {
+        app_error("inspect: \"%s\" is none of " KINDS, name);
+        return false;
+    }
+    if (c->codec)
+        app_error("inspect: --codec is for payload");
+    else if (c->options.roundtrip && !c->kind->encode)
+        app_error("inspect: a %s is not written again: --roundtrip is for the other kinds", name);
+    else
+        return true;
+    return false;
 }
 
 /* @return -1 to go on, or an exit code */
@@ -325,7 +372,8 @@ static int run(inspect_command *c)
 {
     if (!open_input(c))
         return APP_BAD_USAGE;
-    bool is_capture = c->format == INSPECT_PCAP || (c->format == INSPECT_AUTO && pcap_is_capture(c->head, c->head_len));
+    bool is_capture = c->format == INSPECT_PCAP ||
+                      (c->format == INSPECT_AUTO && !is_media_file(c) && pcap_is_capture(c->head, c->head_len));
     int code = is_capture ? inspect_capture(c) : inspect_bytes(c);
     if (c->input != stdin)
         fclose(c->input);

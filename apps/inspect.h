@@ -33,6 +33,17 @@ int inspect_turn_stream(const uint8_t *data, size_t len, json_t *out, inspect_er
 int inspect_rfc4571(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
 int inspect_mdns(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
 
+int inspect_rtp(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+int inspect_rtcp(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+int inspect_payload_opus(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+int inspect_payload_g711(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+int inspect_payload_vp8(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+int inspect_payload_vp9(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+int inspect_payload_h264(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+int inspect_payload_h265(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+int inspect_payload_av1(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+int inspect_file(const uint8_t *data, size_t len, json_t *out, inspect_error *error);
+
 int inspect_sdp_encode(const json_t *in, duet_buffer *out);
 int inspect_candidate_encode(const json_t *in, duet_buffer *out);
 int inspect_stun_encode(const json_t *in, duet_buffer *out);
@@ -43,15 +54,22 @@ int inspect_channeldata_encode(const json_t *in, duet_buffer *out);
 int inspect_turn_stream_encode(const json_t *in, duet_buffer *out);
 int inspect_rfc4571_encode(const json_t *in, duet_buffer *out);
 int inspect_mdns_encode(const json_t *in, duet_buffer *out);
+int inspect_rtp_encode(const json_t *in, duet_buffer *out);
+int inspect_rtcp_encode(const json_t *in, duet_buffer *out);
+int inspect_payload_encode(const json_t *in, duet_buffer *out); /* of every codec */
 
 typedef struct inspect_kind {
     const char *name;
     inspect_decode_fn decode;
-    inspect_encode_fn encode;
+    inspect_encode_fn encode; /* NULL: the model does not hold all of the bytes */
+    bool is_alone;            /* never a message of a capture or a stream: on the wire it is encrypted, or not marked */
 } inspect_kind;
 
-/* @return NULL when there is no such kind */
+/* Payloads of RTP are a kind for each codec: "payload/VP8". The case of the codec does not matter.
+ * @return NULL when there is no such kind */
 const inspect_kind *inspect_kind_find(const char *name);
+/* The same, for messages found in captures and streams: RTP and RTCP are SRTP there. */
+const inspect_kind *inspect_kind_on_wire(const char *name);
 
 /* Writes `model` again and compares: adds "roundtrip": true, or false with "roundtripOffset", the first byte that
  * differs. @return DUET_OK also when they differ */

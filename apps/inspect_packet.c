@@ -349,7 +349,7 @@ static int decode_payload(const payload *p, const inspect_options *o, json_t *re
         return DUET_OK;
     inspect_set(record, "length", json_integer((json_int_t)bytes.len));
     inspect_set(record, "protocol", json_string(protocol));
-    const inspect_kind *kind = inspect_kind_find(protocol);
+    const inspect_kind *kind = inspect_kind_on_wire(protocol);
     if (kind) {
         int err = decode_message(kind, bytes, o, record, counts);
         if (err == DUET_OK && o->kind && strcmp(o->kind, "dcep") == 0)

@@ -107,7 +107,7 @@ static bool measure_length(const duet_reader *at, extent *out)
 static int decode_frame(duet_bytes frame, json_t *list)
 {
     const char *protocol = inspect_protocol_of(frame);
-    const inspect_kind *kind = inspect_kind_find(protocol);
+    const inspect_kind *kind = inspect_kind_on_wire(protocol);
     json_t *item = json_object(), *message = json_object();
     inspect_error error = {0};
 

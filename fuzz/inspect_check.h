@@ -11,13 +11,15 @@ static inline int inspect_check(const char *name, const uint8_t *data, size_t si
 {
     const inspect_kind *kind = inspect_kind_find(name);
     inspect_error error = {0};
-    json_t *model = json_object();
     bool same = false;
 
+    if (!kind)
+        return 0; /* a build without media */
+    json_t *model = json_object();
     int err = kind->decode(data, size, model, &error);
     if (err != DUET_OK && (err != DUET_ERR_MALFORMED || !error.reason[0] || error.offset > size))
         abort();
-    if (err == DUET_OK && (inspect_roundtrip(kind, data, size, model, &same) != DUET_OK || !same))
+    if (err == DUET_OK && kind->encode && (inspect_roundtrip(kind, data, size, model, &same) != DUET_OK || !same))
         abort();
     json_decref(model);
     return 0;

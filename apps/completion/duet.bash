@@ -6,7 +6,7 @@ _duet_connection_options="--ice-servers --relay --ca --tls-no-verify --mdns --tc
 _duet_options()
 {
     case $1 in
-        inspect) echo "--format --roundtrip --compact --password --key --help" ;;
+        inspect) echo "--format --roundtrip --compact --codec --password --key --help" ;;
         peer) echo "--data --audio --video --codec --echo --chan --no-trickle --restart --setup --timeout --name --help $_duet_connection_options" ;;
         perf)
             echo "--local --size --seconds --ping-seconds --connections --streams --fresh-certificates --json --help" \
@@ -41,7 +41,7 @@ _duet_options()
 _duet_words()
 {
     case $1 in
-        inspect) echo "sdp candidate stun channeldata sctp dcep dtls mdns turn-stream rfc4571 pcap" ;;
+        inspect) echo "sdp candidate stun channeldata sctp dcep dtls mdns turn-stream rfc4571 rtp rtcp payload file pcap" ;;
         peer | perf) echo "offer answer" ;;
         echo) echo "serve call" ;;
         utcp) echo "serve call list" ;;
@@ -59,7 +59,7 @@ _duet_values()
         --setup) echo "active passive" ;;
         --log-level) echo "off error warn info debug" ;;
         --perm) echo "create join moderate" ;;
-        --codec) echo "VP8 VP9 H264 H265 AV1" ;;
+        --codec) [ "$1" = peer ] && echo "VP8 VP9 H264 H265 AV1" || echo "VP8 VP9 H264 H265 AV1 opus PCMU PCMA" ;;
         --tools) echo "file" ;;
         --via) echo "channel signaling" ;;
         --peer-id | --signal) echo "other" ;;

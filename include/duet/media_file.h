@@ -30,8 +30,8 @@ typedef enum duet_file_format {
 /** By the first bytes, of which 64 suffice. Annex B has no signature: a start code is taken for H.264, unless a parameter
  *  set or delimiter of H.265 follows it. */
 DUET_API duet_file_format duet_file_detect(const uint8_t *data, size_t len);
-/** By the end of a file name (".opus", ".ogg", ".ivf", ".webm", ".mkv", ".wav", ".y4m", ".h264", ".264", ".h265", ".265", and a few
- *  more). A name before the dot is not needed, a dot is. */
+/** By the end of a file name, in either case (".opus", ".ogg", ".ivf", ".webm", ".mkv", ".wav", ".y4m", ".h264", ".264",
+ *  ".h265", ".265", and a few more). */
 DUET_API duet_file_format duet_file_format_of_name(const char *name);
 DUET_API const char *duet_file_format_name(duet_file_format format); /**< "Ogg", "WebM", … */
 
@@ -44,8 +44,8 @@ typedef struct duet_file_track {
     uint32_t rate_num, rate_den; /**< video: frames per second as a fraction, 0/0 when the file does not say */
     uint32_t sample_rate;        /**< audio */
     uint8_t channels;            /**< audio */
-    uint16_t pre_skip; /**< Opus: samples of 48 kHz to be dropped at the start, RFC 7845 section 4.2; in a chained
-                                      *   Ogg file that of the first stream */
+    /** Opus: samples of 48 kHz to be dropped at the start, RFC 7845 section 4.2; in a chained file those of the first stream. */
+    uint16_t pre_skip;
 } duet_file_track;
 
 /** One packet, frame, access unit, or for WAV a block of 20 ms. Streams in Annex B form tell no times: these are at the rate
@@ -104,7 +104,8 @@ typedef struct duet_file_writer_config {
 
 DUET_API void duet_file_writer_config_init(duet_file_writer_config *config);
 /** Writes the header. A video track whose size is 0 takes it from its first key frame (VP8, VP9); that needs `patch`, except
- *  in IVF and Annex B. IVF counts time in frames when the track has a rate, otherwise in microseconds. @return DUET_OK; DUET_ERR_UNSUPPORTED (a codec that the format does not hold); DUET_ERR_INVALID;
+ *  in IVF and Annex B. IVF counts time in frames when the track has a rate, otherwise in microseconds.
+ *  @return DUET_OK; DUET_ERR_UNSUPPORTED (a codec, or so many tracks, that the format does not hold); DUET_ERR_INVALID;
  *          DUET_ERR_NOMEM; or what `write` gave */
 DUET_API int duet_file_writer_create(duet_file_writer **out, const duet_file_writer_config *config);
 /** Samples of a track in the order of their times; tracks of WebM may be up to a second apart. WAV, YUV4MPEG2 and Annex B keep

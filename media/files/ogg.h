@@ -18,7 +18,7 @@ enum {
 
 #define DUET_OGG_NO_GRANULE UINT64_MAX /* no packet ends in the page */
 
-/* "The generator polynomial is 0x04c11db7", bits as they come, nothing inverted; start with 0. */
+/* The generator polynomial is 0x04c11db7, bits as they come, nothing inverted; start with 0. */
 uint32_t duet_ogg_crc(uint32_t crc, const uint8_t *data, size_t len);
 
 #endif

@@ -45,7 +45,7 @@ static uint32_t crc_of(duet_reader page)
     static const uint8_t zero[4];
     uint32_t crc = duet_ogg_crc(0, page.data, DUET_OGG_CRC_AT);
 
-    crc = duet_ogg_crc(crc, zero, sizeof(zero)); /* "computed with the CRC field set to 0" */
+    crc = duet_ogg_crc(crc, zero, sizeof(zero)); /* it counts as 0 itself */
     return duet_ogg_crc(crc, page.data + DUET_OGG_CRC_AT + 4, page.len - DUET_OGG_CRC_AT - 4);
 }
 
@@ -188,8 +188,8 @@ static void begin_page(duet_file_reader *r, ogg *s)
         place_page(r, s);
 }
 
-/* Finds the next page of our stream. Streams begin together (RFC 3533 section 4: "all bos pages ... appear at the
- * beginning"), so one that begins among audio is chained. */
+/* Finds the next page of our stream. Streams begin together, before any other page (RFC 3533 section 4), so one that begins
+ * among audio is chained. */
 static int next_page(duet_file_reader *r, ogg *s)
 {
     for (;;) {

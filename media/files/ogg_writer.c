@@ -7,7 +7,7 @@
 
 #define DATA_MAX      (DUET_OGG_SEGMENTS_MAX * DUET_OGG_SEGMENT_LEN)
 #define PACKET_MAX    (DATA_MAX - 1)           /* with a last segment that is not full */
-#define PAGE_DURATION DUET_OPUS_RATE           /* "page ... SHOULD NOT ... exceed ... one second", RFC 7845, 6 */
+#define PAGE_DURATION DUET_OPUS_RATE           /* a longer page keeps readers waiting: RFC 7845, section 6 */
 #define FILL_MAX      (60ull * DUET_OPUS_RATE) /* a longer pause is left as a leap of the granule position */
 #define TOC_CODE      0x03                     /* frames in a packet: RFC 6716, 3.1; 0 is one */
 
@@ -109,8 +109,8 @@ static int write_packet(duet_file_writer *w, ogg *s, const uint8_t *packet, size
     return err;
 }
 
-/* "to replace lost or discontinuous frames ... with packets of zero length frames", RFC 7845 section 4.1: the silence that
- * an encoder did not send. */
+/* RFC 7845 section 4.1: time for which there are no packets is filled with ones that hold empty frames. Encoders send nothing
+ * in silence. */
 static int fill(duet_file_writer *w, ogg *s, uint64_t gap, uint8_t toc)
 {
     uint8_t empty = toc & (uint8_t)~TOC_CODE;

@@ -16,7 +16,7 @@ int duet_opus_head_parse(duet_file_track *track, duet_reader packet)
     duet_read_skip(&packet, 7);
     if (packet.failed || memcmp(magic.data, "OpusHead", 8) != 0 || channels == 0)
         return DUET_ERR_MALFORMED;
-    if (version & 0xF0) /* "any version ... with the upper four bits 0 is compatible" */
+    if (version & 0xF0) /* the lower four bits are compatible changes */
         return DUET_ERR_UNSUPPORTED;
     track->channels = channels;
     track->pre_skip = pre_skip;

@@ -156,7 +156,7 @@ static int read_info(duet_file_reader *r, webm *s, duet_reader data)
 static int read_tracks(duet_file_reader *r, webm *s, duet_reader data)
 {
     if (s->has_tracks)
-        return DUET_OK; /* "may be repeated", and then says the same */
+        return DUET_OK; /* it may be repeated, and then says the same */
     s->has_tracks = true;
     return duet_webm_tracks_parse(r, s->tracks, data);
 }

@@ -212,7 +212,7 @@ static int patch_frame_size(duet_file_writer *w, const webm *s, unsigned track)
     return duet_file_patch(w, s->size_at[track], &out);
 }
 
-/* "TDs SHOULD be removed": the codec mapping of AV1 in Matroska. */
+/* Temporal delimiters are left out: the codec mapping of AV1 in Matroska. */
 static duet_bytes without_delimiter(const duet_file_writer *w, const duet_file_sample *sample)
 {
     duet_reader r = duet_reader_init(sample->data, sample->len);

@@ -347,7 +347,7 @@ test('text that is not what --format says is refused with its offset', () => {
 });
 
 test('a wrong command line is refused with exit code 2', (t) => {
-  assert.match(refusal('rtp', ''), /"rtp" is none of sdp, candidate, stun, channeldata, sctp, dcep, dtls, mdns, turn-stream, rfc4571 and pcap/);
+  assert.match(refusal('rtsp', ''), /"rtsp" is none of sdp, candidate, stun, channeldata, sctp, dcep, dtls, mdns, turn-stream, rfc4571, rtp, rtcp, payload, file and pcap/);
   assert.match(refusal('stun', '', join(folder(t), 'nothing')), /cannot read .*: No such file or directory/);
   assert.match(refusal('stun', '', '--format', 'morse'), /--format morse: give auto/);
   assert.match(refusal('stun', '', '--key', 'xyz'), /--key xyz: give hexadecimal digits/);

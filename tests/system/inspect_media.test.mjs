@@ -1,0 +1,135 @@
+// duet inspect: RTP and RTCP in the clear, payloads of every codec, and media files.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { duet, root } from './tool.mjs';
+import { bytes, ipv4, pcap, u16, u32, udp } from './wire.mjs';
+
+function model(kind, input, ...args) {
+  const run = duet(['inspect', kind, '--roundtrip', ...args], input);
+  assert.equal(run.code, 0, run.err);
+  const result = JSON.parse(run.out);
+  assert.equal(result.roundtrip, true, run.out);
+  return result;
+}
+
+function refusal(kind, input, ...args) {
+  const run = duet(['inspect', kind, ...args], input);
+  assert.equal(run.code, 2, `exit code ${run.code}: ${run.out}`);
+  assert.equal(run.out, '');
+  return run.err.trim();
+}
+
+// ---- RTP
+
+const rtp = bytes('b2e0', u16(1), u32(2), u32(3), u32(10), u32(11), 'bede0001', '10aa2010', Buffer.from('data'), '00000004');
+
+test('an RTP packet tells header, sources, extension elements, payload and padding', () => {
+  const m = model('rtp', rtp);
+  assert.deepEqual([m.marker, m.payloadType, m.sequenceNumber, m.timestamp, m.ssrc], [true, 96, 1, 2, '0x00000003']);
+  assert.deepEqual(m.csrcs, ['0x0000000a', '0x0000000b']);
+  assert.equal(m.extension.profile, '0xbede one-byte elements');
+  assert.deepEqual(m.extension.elements[0], { id: 1, data: 'aa' });
+  assert.deepEqual([m.payload, m.padding], ['64617461', '00000004']);
+});
+
+test('a broken RTP packet is refused with the offset', () => {
+  assert.match(refusal('rtp', '406000010000000200000003'), /rtp: offset 0: version 1 is not 2 \(RFC 3550, 5\.1\)/);
+  assert.match(refusal('rtp', '8060'), /offset 2: an RTP header has at least 12 bytes, this one has 2/);
+  assert.match(refusal('rtp', bytes('8160', u16(1), u32(2, 3))), /offset 12: 1 CSRCs need 4 bytes, 0 are left/);
+  assert.match(refusal('rtp', bytes('9060', u16(1), u32(2, 3), 'bede0002', u32(0))), /offset 14: the header extension says 8 bytes, 4 are left/);
+  assert.match(refusal('rtp', bytes('a060', u16(1), u32(2, 3), '0009')), /offset 13: padding of 9 bytes, 2 are left/);
+});
+
+test('RTP of a capture is SRTP: only its header is told', () => {
+  const run = duet(['inspect', 'rtp', '--compact'], pcap(101, [ipv4(udp(rtp))]));
+  assert.equal(run.code, 0, run.err);
+  const packet = JSON.parse(run.out);
+  assert.deepEqual([packet.header.sequence, packet.message], [1, undefined]);
+});
+
+// ---- RTCP
+
+test('a compound tells reports, descriptions and goodbyes', () => {
+  const block = bytes(u32(9), '40 ffffff', u32(100), u32(7), u32(5), u32(32768));
+  const m = model('rtcp', bytes('81c9', u16(7), u32(1), block, '81ca', u16(3), u32(1), '0104', Buffer.from('name'), '0000', '81cb', u16(1), u32(1)));
+  assert.deepEqual(m.packets.map((p) => p.packetType), ['0xc9 RR', '0xca SDES', '0xcb BYE']);
+  const [report] = m.packets[0].reports;
+  assert.deepEqual([report.ssrc, report.fractionLost, report.packetsLost, report.delaySinceLastSenderReport], ['0x00000009', 0.25, -1, 0.5]);
+  assert.deepEqual(m.packets[1].items, [{ ssrc: '0x00000001', item: '0x01 CNAME', text: 'name' }]);
+  assert.deepEqual(m.packets[2].ssrcs, ['0x00000001']);
+});
+
+test('feedback tells what was lost, what arrived and what is asked for', () => {
+  const feedback = (first, type, ...rest) => {
+    const body = bytes(u32(1, 2), ...rest);
+    return model('rtcp', bytes([0x80 | first, type], u16(body.length / 4), body)).packets[0];
+  };
+  assert.deepEqual(feedback(1, 205, u16(10, 0x8001)).lost, [10, 11, 26]);
+  assert.equal(feedback(1, 206).feedback, 'PLI');
+  assert.deepEqual(feedback(4, 206, u32(5), '07000000').requests, [{ ssrc: '0x00000005', sequenceNumber: 7 }]);
+  const arrived = feedback(15, 205, u16(100, 3), '000001 00', '2003', '040810 000000');
+  assert.deepEqual([arrived.feedback, arrived.statusCount], ['transport-cc', 3]);
+  assert.deepEqual(arrived.received.map((p) => p.microseconds), [65000, 67000, 71000]);
+  const remb = model('rtcp', bytes('8fce0005', u32(1, 0), Buffer.from('REMB'), '0103ffff', u32(2))).packets[0];
+  assert.deepEqual([remb.feedback, remb.bitsPerSecond, remb.ssrcs], ['REMB', 262143, ['0x00000002']]);
+  const xr = model('rtcp', bytes('80cf0004', u32(1), '04000002e1a2b3c4d5e6f708')).packets[0];
+  assert.equal(xr.blocks[0].ntpTimestamp, '0xe1a2b3c4d5e6f708');
+});
+
+test('broken RTCP is refused with the offset', () => {
+  assert.match(refusal('rtcp', '80c90002 00000001'), /rtcp: offset 2: the packet says 8 bytes behind its header, 4 are left/);
+  assert.match(refusal('rtcp', '80c90001 00000001 00'), /offset 8: an RTCP packet has at least 4 bytes, 1 are left/);
+  assert.match(refusal('rtcp', '81c90001 00000001'), /offset 0: the RR packet of 8 bytes does not hold what it says \(RFC 3550, 6\.4\.2\)/);
+  assert.match(refusal('rtcp', 'a0c90001 00000001 80c90001 00000001'), /offset 7: padding before the last packet/);
+});
+
+// ---- payloads
+
+test('a payload tells what its descriptor says', () => {
+  const vp8 = model('payload', '90e0 8123 e4 a0 1002009d012a8002e001', '--codec', 'vp8');
+  assert.deepEqual([vp8.codec, vp8.pictureId, vp8.tl0PictureIndex, vp8.temporalId], ['VP8', 0x123, 0xe4, 2]);
+  assert.deepEqual([vp8.keyFrame, vp8.width, vp8.height, vp8.descriptor], [true, 640, 480, '90e08123e4a0']);
+  const opus = model('payload', '78 01 02', '--codec', 'opus');
+  assert.deepEqual([opus.startsFrame, opus.duration, opus.descriptor], [true, 0.02, '']);
+  assert.equal(model('payload', '7c85 616263', '--codec', 'H264').keyFrame, true);
+});
+
+test('a payload without its codec, or of another, is refused', () => {
+  assert.equal(refusal('payload', '78'), 'duet: inspect: give the codec of the payload: --codec VP8');
+  assert.match(refusal('payload', '78', '--codec', 'MPEG'), /--codec MPEG: give opus, PCMU, PCMA, VP8, VP9, H264, H265 or AV1/);
+  assert.match(refusal('payload', '90', '--codec', 'VP8'), /offset 1: the payload of 1 bytes is none of VP8, or ends too early \(RFC 7741, 4\.2\)/);
+  assert.match(refusal('rtp', rtp, '--codec', 'VP8'), /--codec is for payload/);
+  assert.match(refusal('payload/VP8', '90'), /none of sdp/);
+});
+
+// ---- files
+
+const seed = (name) => readFileSync(join(root, 'fuzz/corpus/media_files', name)).subarray(1);
+
+function file(input, ...args) {
+  const run = duet(['inspect', 'file', ...args], input);
+  assert.equal(run.code, 0, run.err);
+  return JSON.parse(run.out);
+}
+
+test('files tell their tracks, and every sample with its time, size and whether it is a key frame', () => {
+  const webm = file(seed('a_webm'));
+  assert.equal(webm.format, 'WebM');
+  assert.deepEqual(webm.tracks.map((t) => [t.kind, t.codec]), [['video', 'VP8'], ['audio', 'opus']]);
+  assert.deepEqual([webm.tracks[0].width, webm.tracks[0].height], [16, 16]);
+  assert.equal(webm.sampleCount, webm.samples.length);
+  assert.equal(webm.samples.find((s) => s.track === 0).keyFrame, true);
+  const ogg = file(seed('a_ogg'));
+  assert.deepEqual([ogg.format, ogg.tracks[0].preSkip, ogg.duration], ['Ogg', 312, 0.2065]);
+  assert.deepEqual(['a_ivf', 'a_wav', 'a_h264', 'a_h265', 'a_y4m'].map((name) => file(seed(name)).format),
+    ['IVF', 'WAV', 'H.264', 'H.265', 'YUV4MPEG2']);
+});
+
+test('a broken file is refused with the offset', () => {
+  assert.equal(refusal('file', seed('a_ivf').subarray(0, 50)), 'duet: file: offset 50: the file ends too early');
+  assert.match(refusal('file', 'hello'), /^duet: file: offset 0: this is none of Ogg, IVF, WebM/);
+  assert.match(refusal('file', pcap(101, [])), /none of Ogg/);
+  assert.match(refusal('file', '', '--roundtrip'), /a file is not written again: --roundtrip is for the other kinds/);
+});
