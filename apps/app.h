@@ -17,6 +17,7 @@ int app_peer(int argc, char **argv);
 int app_perf(int argc, char **argv);
 int app_probe(int argc, char **argv);
 int app_signal(int argc, char **argv);
+int app_call(int argc, char **argv);
 int app_echo(int argc, char **argv);
 int app_token(int argc, char **argv);
 int app_turn(int argc, char **argv);

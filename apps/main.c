@@ -17,6 +17,9 @@ static const command commands[] = {
 #ifdef DUET_HAVE_SIGNALING
     {"signal", app_signal, "the room server: signaling over WebSocket, with a page"},
     {"echo", app_echo, "serve echoes, or call an echo server"},
+#ifdef DUET_HAVE_MEDIA
+    {"call", app_call, "audio and video in a room: files in, recordings out, a meter"},
+#endif
     {"token", app_token, "make an access token for the room server"},
     {"utcp", app_utcp, "offer tools over WebRTC, or call them (UTCP)"},
 #endif

@@ -17,6 +17,10 @@ _duet_options()
             echo "--signaling --room --token --peer --message --size --count --channel --timeout --mux --once --quiet --json --help" \
                 "$_duet_connection_options"
             ;;
+        call)
+            echo "--signaling --token --audio --video --loop --codec --record --seconds --timeout --peer --quiet --json --help" \
+                "$_duet_connection_options"
+            ;;
         signal)
             echo "--dev --listen --secret --key --jwks-url --authority-url --ca-file --audience --issuer --skew --origin" \
                 "--tls-certificate --tls-key --ice-servers --turn-url --turn-secret --turn-ttl --redis --postgres --rooms-on-join" \
@@ -60,6 +64,7 @@ _duet_values()
         --log-level) echo "off error warn info debug" ;;
         --perm) echo "create join moderate" ;;
         --codec) [ "$1" = peer ] && echo "VP8 VP9 H264 H265 AV1" || echo "VP8 VP9 H264 H265 AV1 opus PCMU PCMA" ;;
+        --audio | --video | --record) [ "$1" = call ] && echo "file" ;;
         --tools) echo "file" ;;
         --via) echo "channel signaling" ;;
         --peer-id | --signal) echo "other" ;;
@@ -81,7 +86,7 @@ _duet()
 
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "inspect peer perf probe echo signal token turn utcp $(_duet_options)" -- "$current"))
+        COMPREPLY=($(compgen -W "inspect peer perf probe echo call signal token turn utcp $(_duet_options)" -- "$current"))
         return
     fi
     values=$(_duet_values "$command" "$previous")

@@ -1,0 +1,173 @@
+/* A media file of `duet call`: read piece by piece, and given sample by sample. */
+#include "call.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECE 65536
+
+struct call_file {
+    const char *name;
+    FILE *file;
+    bool wants_video;
+    duet_file_reader *reader;
+    unsigned track;
+    duet_file_track description;
+    duet_file_sample first; /* was looked at when the file was opened */
+    bool has_first, has_ended;
+};
+
+static const char *const known =
+    "Ogg with Opus, WebM, IVF, WAV, YUV4MPEG2, and H.264 and H.265 in Annex B form are read";
+
+static int fail(const call_file *f, int err)
+{
+    const char *why = duet_file_reader_error(f->reader);
+
+    if (err == DUET_ERR_UNSUPPORTED && duet_file_reader_format(f->reader) == DUET_FILE_UNKNOWN)
+        app_error("%s: not a media file that is known: %s", f->name, known);
+    else
+        app_error("%s: %s", f->name, why[0] ? why : duet_strerror(err));
+    return -1;
+}
+
+static bool feed(call_file *f)
+{
+    uint8_t piece[PIECE];
+    size_t len = fread(piece, 1, sizeof(piece), f->file);
+
+    if (ferror(f->file)) {
+        app_error("%s: %s", f->name, strerror(errno));
+        return false;
+    }
+    if (len == 0) {
+        f->has_ended = true;
+        duet_file_reader_end(f->reader);
+        return true;
+    }
+    int err = duet_file_reader_input(f->reader, piece, len);
+    if (err != DUET_OK)
+        app_error("%s: %s", f->name, duet_strerror(err));
+    return err == DUET_OK;
+}
+
+static int next_of_any(call_file *f, duet_file_sample *out)
+{
+    int got;
+
+    while ((got = duet_file_reader_next(f->reader, out)) == 0 && !f->has_ended) {
+        if (!feed(f))
+            return -1;
+    }
+    return got < 0 ? fail(f, got) : got;
+}
+
+int call_file_next(call_file *f, duet_file_sample *out)
+{
+    int got = 1;
+
+    if (f->has_first) {
+        f->has_first = false;
+        *out = f->first;
+        return 1;
+    }
+    do
+        got = next_of_any(f, out);
+    while (got == 1 && out->track != f->track);
+    return got;
+}
+
+/* Finds the track and its first sample. */
+static bool find_track(call_file *f)
+{
+    const duet_file_track *track = NULL;
+    int got = next_of_any(f, &f->first);
+
+    if (got < 0)
+        return false;
+    for (f->track = 0; (track = duet_file_reader_track(f->reader, f->track)); f->track++) {
+        if (track->is_video == f->wants_video)
+            break;
+    }
+    if (!track) {
+        app_error("%s has no %s%s", f->name, f->wants_video ? "pictures" : "sound",
+                  got == 0         ? ": it is empty"
+                  : f->wants_video ? ": give it to --audio"
+                                   : ": give it to --video");
+        return false;
+    }
+    if (got == 1 && f->first.track != f->track)
+        got = call_file_next(f, &f->first);
+    if (got == 0)
+        app_error("%s has no %s: its track is empty", f->name, f->wants_video ? "pictures" : "sound");
+    if (got != 1)
+        return false;
+    f->has_first = true;
+    f->description = *duet_file_reader_track(f->reader, f->track);
+    return true;
+}
+
+static bool start_reader(call_file *f)
+{
+    duet_file_format named = duet_file_format_of_name(f->name);
+    /* The two look alike, and only the name tells them apart. */
+    duet_file_format format = named == DUET_FILE_H265 || named == DUET_FILE_H264 ? named : DUET_FILE_UNKNOWN;
+
+    duet_file_reader_destroy(f->reader);
+    f->reader = NULL;
+    f->has_ended = f->has_first = false;
+    if (duet_file_reader_create(&f->reader, NULL, format) == DUET_OK)
+        return find_track(f);
+    app_error("%s: out of memory", f->name);
+    return false;
+}
+
+bool call_file_rewind(call_file *f)
+{
+    if (fseek(f->file, 0, SEEK_SET) == 0)
+        return start_reader(f);
+    app_error("%s: cannot be read again: %s", f->name, strerror(errno));
+    return false;
+}
+
+call_file *call_file_open(const char *name, bool wants_video)
+{
+    call_file *f = calloc(1, sizeof(*f));
+
+    if (!f)
+        return NULL;
+    f->name = name;
+    f->wants_video = wants_video;
+    f->file = fopen(name, "rb");
+    if (!f->file)
+        app_error("%s: %s", name, strerror(errno));
+    if (f->file && start_reader(f))
+        return f;
+    call_file_close(f);
+    return NULL;
+}
+
+void call_file_close(call_file *f)
+{
+    if (!f)
+        return;
+    if (f->file)
+        fclose(f->file);
+    duet_file_reader_destroy(f->reader);
+    free(f);
+}
+
+const char *call_file_name(const call_file *f)
+{
+    return f->name;
+}
+
+const duet_file_track *call_file_track(const call_file *f)
+{
+    return &f->description;
+}
+
+bool call_file_is_raw(const call_file *f)
+{
+    return strcmp(f->description.codec, "L16") == 0 || strcmp(f->description.codec, "I420") == 0;
+}

@@ -1,0 +1,280 @@
+// duet call: with itself through the room server, what it records and plays, with the page, and with duet echo.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { duet, here, sleep, startServer, within } from './common.mjs';
+import { Page, serveEcho, withBrowsers } from './page.mjs';
+
+// Nothing leaves this machine: in a namespace of our own any interface will do, otherwise loopback only.
+const local = process.env.DUET_NETNS ? [] : ['--bind', '127.0.0.1'];
+const folder = mkdtempSync(join(tmpdir(), 'duet-call-'));
+const file = (name) => join(folder, name);
+
+let server;
+before(async () => { server = await startServer(['--dev', '--mesh-limit', '32']); });
+after(async () => {
+  rmSync(folder, { recursive: true });
+  assert.equal(await server.stop(), 0, server.child.text);
+});
+
+const json = (child, type) => child.lines.map((line) => JSON.parse(line)).filter((line) => line.type === type);
+const result = (child) => json(child, 'result')[0];
+
+async function enter(room, sub, ...args) {
+  const child = duet('call', room, '--signaling', server.ws, '--token', await server.token(sub), '--json', ...local, ...args);
+  await child.line((line) => line.includes('"ready"'));
+  return child;
+}
+
+async function ended(child, code = 0) {
+  assert.equal(await within(40000, child.exited, 'the call'), code, child.text + child.lines.join('\n'));
+  return result(child);
+}
+
+// Debian's Python has PyAV. What the file holds, decoded.
+const look = (name) => JSON.parse(execFileSync('/usr/bin/python3', [join(here, 'call_check.py'), file(name)], { encoding: 'utf8' }));
+
+const near = (value, wanted, by, what) => assert.ok(Math.abs(value - wanted) <= by, `${what}: ${value}, not ${wanted} ± ${by}`);
+
+// The pattern, frame after frame: all counters can be read, and grow (by one, where nothing was dropped).
+function patternIsWhole({ frames, counters, size, timesGrow }, { gaps = 2 } = {}) {
+  assert.deepEqual(size, [320, 240]);
+  assert.equal(timesGrow, true);
+  const read = counters.filter((c) => c !== null);
+  assert.ok(read.length >= frames - 1, `${read.length} of ${frames} counters`);
+  const steps = read.slice(1).map((c, i) => c - read[i]);
+  assert.ok(steps.every((s) => s > 0), `backward: ${steps}`);
+  assert.ok(steps.filter((s) => s !== 1).length <= gaps, `gaps: ${steps}`);
+}
+
+const isTone = ({ loudest, level }) => {
+  near(loudest, 440, 3, 'the tone');
+  near(level, 0.177, 0.05, 'its level');
+};
+
+// One side sends tone and pattern for some seconds, the other one records.
+async function record(room, name, seconds, sending = [], receiving = []) {
+  const recorder = await enter(room, 'recorder', '--audio', 'none', '--video', 'none', '--record', file(name), '--quiet', ...receiving);
+  const sender = await enter(room, 'sender', '--seconds', String(seconds), '--quiet', ...sending);
+  await ended(sender);
+  return ended(recorder);
+}
+
+// ---- recording ----
+
+test('tone and pattern go both ways, with figures each second', async () => {
+  const ann = await enter('both', 'ann');
+  const ben = await enter('both', 'ben', '--seconds', '4');
+  const [mine, theirs] = [await ended(ben), await ended(ann)];
+  assert.equal(mine.reason, 'the time is over');
+  assert.equal(theirs.reason, 'everybody has left');
+  for (const [child, { peers: [peer] }] of [[ann, theirs], [ben, mine]]) {
+    assert.ok(peer.framesDecoded > 75 && peer.countersRead > 75, JSON.stringify(peer));
+    assert.equal(peer.countersBackward, 0);
+    assert.ok(peer.audioReceived > 150 && peer.audioEnergy > 100, JSON.stringify(peer));
+    const stats = json(child, 'stats').at(-1);
+    assert.deepEqual([stats.videoCodec, stats.audioCodec, stats.width, stats.height], ['VP8', 'opus', 320, 240]);
+    near(stats.audioLevelDb, -15, 2, 'level');
+    near(stats.fps, 25, 4, 'fps');
+    assert.ok(stats.kbitIn > 50 && stats.kbitOut > 50 && stats.rttMs >= 0 && stats.lossIn < 5, JSON.stringify(stats));
+  }
+});
+
+test('a WebM has sound and pictures together', async () => {
+  const { recorded } = await record('webm', 'both.webm', 4);
+  assert.equal(recorded.bytes, statSync(file('both.webm')).size);
+  const seen = look('both.webm');
+  assert.deepEqual(seen.codecs, { video: 'vp8', audio: 'opus' });
+  near(seen.duration, 4, 0.5, 'duration');
+  near(seen.duration, recorded.seconds, 0.05, 'as told');
+  patternIsWhole(seen.video);
+  isTone(seen.audio);
+  near(seen.audio.seconds, seen.video.last, 0.3, 'as long as each other');
+});
+
+test('VP9 is recorded when it is asked for', async () => {
+  await record('vp9', 'nine.webm', 3, ['--codec', 'VP9']);
+  const seen = look('nine.webm');
+  assert.deepEqual(seen.codecs, { video: 'vp9', audio: 'opus' });
+  patternIsWhole(seen.video);
+});
+
+for (const name of ['sound.opus', 'pictures.ivf', 'sound.wav', 'pictures.y4m']) {
+  test(`${name} is recorded`, async () => {
+    const { recorded } = await record(name, name, 3);
+    const seen = look(name);
+    near(recorded.seconds, 3, 0.5, 'duration');
+    if (name.startsWith('sound')) {
+      isTone(seen.audio);
+      near(seen.audio.seconds, recorded.seconds, 0.1, 'duration');
+      assert.equal(seen.video, undefined);
+      return;
+    }
+    near(seen.video.frames, 75, 15, 'frames');
+    patternIsWhole(seen.video, { gaps: 3 });
+    assert.equal(seen.audio, undefined);
+  });
+}
+
+// ---- files ----
+
+test('files are played in their rhythm, encoded ones as they are, and the call ends with them', async () => {
+  const frames = look('both.webm').video.counters;
+  const ann = await enter('play', 'ann', '--audio', 'none', '--video', 'none', '--record', file('again.webm'));
+  const ben = await enter('play', 'ben', '--audio', file('both.webm'), '--video', file('both.webm'));
+  const mine = await ended(ben);
+  assert.equal(mine.reason, 'the files were sent');
+  near(mine.seconds, 4.4, 1, 'in the rhythm of the file');
+  assert.equal(mine.peers[0].videoSent, frames.length);
+  await ended(ann);
+  const seen = look('again.webm');
+  assert.deepEqual(seen.video.counters, frames); // not coded again: the same pictures, each of them
+  patternIsWhole(seen.video);
+  isTone(seen.audio);
+});
+
+for (const [audio, video] of [['sound.opus', 'pictures.ivf'], ['sound.wav', 'pictures.y4m'], ['tone', 'nine.webm']]) {
+  test(`${audio} and ${video} are played`, async () => {
+    const source = (name) => (name === 'tone' ? name : file(name));
+    const ann = await enter(audio + video, 'ann', '--quiet');
+    const ben = await enter(audio + video, 'ben', '--quiet', '--audio', source(audio), '--video', source(video));
+    const mine = await ended(ben), theirs = await ended(ann);
+    assert.equal(mine.reason, 'the files were sent');
+    const [got] = theirs.peers, [sent] = mine.peers;
+    assert.equal(got.videoCodec, video === 'nine.webm' ? 'VP9' : 'VP8');
+    assert.ok(got.framesDecoded >= sent.videoSent - 3 && got.framesDecoded > 50, JSON.stringify([sent, got]));
+    assert.equal(got.countersBackward, 0);
+    assert.ok(got.audioEnergy > 50, JSON.stringify(got));
+  });
+}
+
+test('with --loop files begin again, and it stays for the next one', async () => {
+  const station = await enter('loop', 'station', '--loop', '--audio', file('both.webm'), '--video', file('both.webm'));
+  for (const name of ['ann', 'ben']) {
+    const guest = await ended(await enter('loop', name, '--audio', 'none', '--video', 'none', '--seconds', '7', '--quiet'));
+    const [peer] = guest.peers;
+    assert.ok(peer.countersBackward >= 1, JSON.stringify(peer)); // it began again
+    assert.ok(peer.framesDecoded > 100 && peer.audioReceived > 250, JSON.stringify(peer));
+  }
+  station.kill('SIGINT');
+  assert.equal((await ended(station)).peers.length, 2);
+});
+
+// ---- others ----
+
+test('three are in one call', async () => {
+  const children = [];
+  for (const name of ['ann', 'ben', 'cy']) children.push(await enter('three', name, '--quiet'));
+  await Promise.all(children.map((child) => child.line(() => json(child, 'connected').length === 2)));
+  await sleep(3000);
+  children.forEach((child) => child.kill('SIGINT'));
+  for (const child of children) {
+    const { peers } = await ended(child);
+    assert.equal(peers.length, 2);
+    for (const peer of peers) assert.ok(peer.countersRead > 20 && peer.countersBackward === 0, JSON.stringify(peer));
+  }
+});
+
+test('two who come at the same moment connect, whichever offer is taken', async () => {
+  for (let i = 0; i < 3; i++) {
+    const pair = await Promise.all(['ann', 'ben'].map((name) => enter(`glare${i}`, name, '--quiet')));
+    await Promise.all(pair.map((child) => child.line((line) => line.includes('"connected"'))));
+    await sleep(1500);
+    pair.forEach((child) => child.kill('SIGINT'));
+    for (const child of pair) assert.ok((await ended(child)).peers[0].framesDecoded > 10, child.lines.join('\n'));
+  }
+});
+
+test('duet echo sends back what is called into it', async () => {
+  const echo = await serveEcho(server, 'echo');
+  const call = await ended(await enter('echo', 'caller', '--seconds', '4', '--record', file('echo.webm')));
+  assert.ok(call.peers[0].countersRead > 50, JSON.stringify(call));
+  assert.equal(await echo.end(), 0, echo.text);
+  const seen = look('echo.webm');
+  patternIsWhole(seen.video, { gaps: 3 });
+  isTone(seen.audio);
+});
+
+test('the page sees and hears the call, and is recorded', () => withBrowsers(['chromium'], async (chromium) => {
+  const ann = await Page.open(chromium, server.http, { room: 'page', token: await server.token('ann') });
+  await ann.shown('#room-view');
+  const call = await enter('page', 'station', '--record', file('page.webm'));
+  await call.line((line) => line.includes('"connected"'), 30000);
+  await ann.sees('station');
+  await ann.decodes();
+  await ann.until(async () => {
+    const reports = await Promise.all(window.connections.map((pc) => pc.getStats()));
+    return reports.flatMap((r) => [...r.values()]).some((s) => s.type === 'inbound-rtp' && s.kind === 'audio' && s.totalAudioEnergy > 0.01);
+  });
+  await ann.click('#join-video');
+  await call.line((line) => line.includes('"stats"') && line.includes('"width"'), 30000);
+  await sleep(4000);
+  call.kill('SIGINT');
+  const done = await ended(call);
+  assert.ok(done.peers[0].framesDecoded > 20, JSON.stringify(done));
+  const seen = look('page.webm');
+  assert.deepEqual(seen.codecs, { video: 'vp8', audio: 'opus' });
+  assert.ok(seen.video.frames > 20 && seen.video.timesGrow && seen.audio.seconds > 1, JSON.stringify(seen));
+  assert.deepEqual(ann.problems, []);
+}));
+
+// ---- the end, and errors ----
+
+test('an interrupt completes the recording and says goodbye', async () => {
+  const ann = await enter('bye', 'ann', '--record', file('bye.webm'));
+  const ben = await enter('bye', 'ben');
+  await ann.line((line) => line.includes('"stats"'));
+  await sleep(1500);
+  const at = Date.now();
+  ann.kill('SIGINT');
+  assert.equal((await ended(ann)).reason, 'interrupted');
+  assert.equal((await ended(ben)).reason, 'everybody has left');
+  assert.ok(Date.now() - at < 3000, 'at once');
+  assert.equal(json(ben, 'gone')[0].reason, 'left');
+  patternIsWhole(look('bye.webm').video);
+});
+
+test('without --json there are lines for people', async () => {
+  const ann = await enter('people', 'ann');
+  const ben = duet('call', 'people', '--signaling', server.ws, '--token', await server.token('ben'), ...local, '--seconds', '2.5');
+  assert.equal(await within(20000, ben.exited, 'the call'), 0, ben.text);
+  await ended(ann);
+  assert.match(ben.lines.find((line) => line.includes('fps')), /\[#+\.+\] VP8 320x240 \d+ fps, \d+ in \d+ out kbit\/s, loss/);
+  assert.match(ben.lines.at(-1), /^the time is over after 2\.5 s$/);
+});
+
+test('what cannot be done is told before anything happens, and what to do instead', async () => {
+  writeFileSync(file('noise.webm'), Buffer.from('this is no WebM, whatever its name says'));
+  writeFileSync(file('cut.webm'), readFileSync(file('both.webm')).subarray(0, 60));
+  const there = ['--signaling', server.ws, '--token', await server.token('x')];
+  const cases = [
+    [['r', ...there, '--audio', file('missing.opus')], /missing\.opus: No such file/],
+    [['r', ...there, '--audio', file('noise.webm')], /noise\.webm: /],
+    [['r', ...there, '--video', file('cut.webm')], /cut\.webm/],
+    [['r', ...there, '--video', file('sound.opus')], /sound\.opus has no pictures: give it to --audio/],
+    [['r', ...there, '--audio', file('pictures.ivf')], /pictures\.ivf has no sound: give it to --video/],
+    [['r', ...there, '--codec', 'VP99'], /there is no such codec: give VP8/],
+    [['r', ...there, '--codec', 'H264'], /cannot encode it: give --video a file/],
+    [['r', ...there, '--codec', 'VP9', '--video', file('both.webm')], /holds VP8, which goes out as it is: leave --codec away/],
+    [['r', ...there, '--record', file('x.mp4')], /the name tells the format/],
+    [['r', ...there, '--record', '/nowhere/x.webm'], /\/nowhere\/x\.webm: No such file/],
+    [['r', ...there, '--loop'], /--loop is for files/],
+    [['r', '--signaling', 'tcp://127.0.0.1:1'], /a call needs a room server/],
+    [there, /say which room/],
+  ];
+  for (const [args, message] of cases) {
+    const run = duet('call', ...args);
+    assert.equal(await within(10000, run.exited, args.join(' ')), 2, `${args.join(' ')}: ${run.text}`);
+    assert.match(run.text, message);
+  }
+});
+
+test('a call that nobody answers ends with its reason', async () => {
+  const call = await enter('nobody', 'ann', '--timeout', '1', '--record', file('nobody.webm'));
+  assert.equal((await ended(call, 1)).ok, false);
+  assert.match(call.text, /time-out: nobody to call came into room nobody/);
+  assert.match(call.text, /the file is empty/);
+});
