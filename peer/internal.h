@@ -118,8 +118,10 @@ struct duet_pc {
     duet_ice_gathering_state reported_gathering;
     bool is_closed;
     bool negotiation_needed, negotiation_unreported;
-    bool restart_needed;     /* restart_ice() was called, and no negotiation has fulfilled it yet */
-    bool ice_config_changed; /* the same for set_configuration(), which needs no negotiation at once */
+    bool negotiation_deferred; /* it is told at the next tick */
+    unsigned next_mid;         /* above all mids that were ever agreed */
+    bool restart_needed;       /* restart_ice() was called, and no negotiation has fulfilled it yet */
+    bool ice_config_changed;   /* the same for set_configuration(), which needs no negotiation at once */
 
     pc_description current_local, current_remote, pending_local, pending_remote;
     duet_sdp_error error;
@@ -135,6 +137,7 @@ struct duet_pc {
     duet_array early_candidates; /* pc_early_candidate, before the remote description */
     duet_array accepted;         /* pc_accepted */
     duet_array transceivers;     /* duet_transceiver * */
+    duet_time next_lip_sync;
 
     duet_sctp *sctp;
     bool wants_data;  /* a channel was created: offers contain a data section */

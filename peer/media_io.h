@@ -30,9 +30,11 @@ typedef struct pc_dtmf {
     duet_time started, next;
 } pc_dtmf;
 
-/* A sender whose m-section is agreed to send. */
+/* A sender whose m-section was agreed to send. It outlives a pause: its sequence numbers have to go on, because SRTP finds
+ * the rollover counter by them (RFC 3711 section 3.3.1). */
 typedef struct pc_send {
     duet_sender *sender;
+    bool is_paused; /* by the direction that is agreed now */
     pc_transport *transport;
     duet_send_stream *stream;
     duet_packetizer *packetizer; /* of `format`; made with the first frame */
@@ -56,7 +58,10 @@ typedef struct pc_receive {
     duet_video_jitter *frames;   /* of `format` */
     duet_payload_format format;
     duet_codec codec;
-    uint64_t dropped;           /* frames, when the last one was given out */
+    uint64_t dropped; /* frames, when the last one was given out */
+    bool has_played;  /* for lip sync: the last frame or piece, and when it is shown or heard */
+    uint32_t played_timestamp;
+    duet_time played_at, sync_delay;
     struct pc_playout *playout; /* raw_receive.c; NULL: its sound is not played */
     duet_video_decoder *video_decoder;
     char video_codec[32];
@@ -66,6 +71,7 @@ typedef struct pc_receive {
 
 /* send.c */
 int pc_send_create(duet_sender *sender, pc_transport *t, const pc_agreed *agreed);
+void pc_send_pause(duet_sender *sender);
 void pc_send_destroy(duet_sender *sender);
 void pc_send_keyframe_requested(duet_sender *sender);
 void pc_send_remb(duet_sender *sender, uint64_t bits_per_second);
@@ -80,7 +86,11 @@ void pc_encoder_keyframe(pc_send *s);
 void pc_decode_picture(pc_receive *r, const duet_incoming_frame *frame); /* for on_video, which there is */
 void pc_playout_packet(pc_receive *r, const duet_jitter_packet *packet);
 void pc_playout_destroy(pc_receive *r); /* and the decoders */
+void pc_playout_set_delay(pc_receive *r, duet_time least);
 bool pc_playout_get_stats(const pc_receive *r, duet_audio_jitter_stats *out);
+
+/* lip_sync.c */
+void pc_lip_sync_tick(duet_pc *pc, duet_time now);
 
 /* dtmf.c */
 void pc_dtmf_tick(pc_send *s, duet_time now);

@@ -217,7 +217,7 @@ void pc_media_agree(duet_transceiver *transceiver, pc_transport *t, const pc_agr
     if (err == DUET_OK)
         err = set_section(transceiver, t, agreed);
     if (!sends)
-        pc_send_destroy(sender);
+        pc_send_pause(sender);
     else if (err == DUET_OK)
         err = pc_send_create(sender, t, agreed);
     if (err != DUET_OK)
@@ -300,6 +300,7 @@ void pc_media_tick(pc_transport *t, duet_time now)
             pc_dtmf_tick(transceiver->sender.send, now);
         pc_receive_tick(&transceiver->receiver, now);
     }
+    pc_lip_sync_tick(t->pc, now);
 }
 
 duet_time pc_media_deadline(const pc_transport *t)

@@ -226,6 +226,9 @@ static void next_piece(pc_receive *r)
         play_silence(p, RATE / 100);
     } else if (piece.action == DUET_AUDIO_DECODE) {
         decode(r, &piece);
+        r->has_played = true;
+        r->played_timestamp = piece.timestamp;
+        r->played_at = now;
     } else if (piece.action == DUET_AUDIO_DECODE_FEC &&
                ops_of(r)->audio_decode_fec(p->decoder, piece.data, piece.len, p->decoded, samples_of(r, &piece)) ==
                    DUET_OK) {
@@ -285,6 +288,12 @@ int duet_receiver_read_audio(duet_receiver *receiver, int16_t *samples, size_t c
         done += n;
     }
     return DUET_OK;
+}
+
+void pc_playout_set_delay(pc_receive *r, duet_time least)
+{
+    if (r->playout)
+        duet_audio_jitter_set_delay_min(r->playout->jitter, least);
 }
 
 bool pc_playout_get_stats(const pc_receive *r, duet_audio_jitter_stats *out)

@@ -94,6 +94,11 @@ static void deliver_frame(pc_receive *r, const duet_jitter_frame *f)
     (void)duet_receive_stream_ntp_of(r->stream, f->timestamp, &frame.captured_ntp);
     if (f->is_keyframe)
         duet_receive_stream_got_keyframe(r->stream);
+    if (duet_receive_stream_is_video(r->stream)) {
+        r->has_played = true;
+        r->played_timestamp = f->timestamp;
+        r->played_at = f->render_time;
+    }
     if (receiver->callbacks.on_frame)
         receiver->callbacks.on_frame(receiver->callbacks.user, receiver, &frame);
     if (receiver->callbacks.on_video && r->stream && duet_receive_stream_is_video(r->stream))
