@@ -15,6 +15,13 @@ static void expect_same(const files_trip *t, const files_sample *samples, size_t
     }
 }
 
+static const char *suffix_of(duet_file_format format)
+{
+    static const char *const suffixes[] = {"", "opus", "ivf", "webm", "wav", "y4m", "h264", "h265"};
+
+    return suffixes[format];
+}
+
 /* Writes random samples, with and without an output that seeks, and reads them in random pieces. */
 static void trip(duet_file_format format, const duet_file_track *tracks, unsigned track_count, unsigned count,
                  duet_time tolerance, uint64_t seed)
@@ -40,6 +47,10 @@ static void trip(duet_file_format format, const duet_file_track *tracks, unsigne
         }
         files_trip_free(&t);
         files_samples_free(samples, count);
+        char name[64];
+        snprintf(name, sizeof(name), "%llu-%u-%s-%u.%s", (unsigned long long)seed, round, tracks[0].codec, count,
+                 suffix_of(format));
+        files_keep(&out, name);
         free(out.data);
     }
 }
