@@ -166,11 +166,17 @@ static void report_sound(pc_stats_report *r, const pc_receive *s)
     pc_report_number(r, "fecPacketsReceived", stats.fec_packets);
 }
 
+static void playout_id(char id[PC_STATS_ID_MAX], const duet_transceiver *t)
+{
+    snprintf(id, PC_STATS_ID_MAX, "A%zu", t->mline);
+}
+
 static void report_receive(pc_stats_report *r, const pc_receive *s)
 {
     const duet_transceiver *t = s->receiver->transceiver;
     uint32_t ssrc = duet_receive_stream_ssrc(s->stream);
     duet_receive_stream_stats stats;
+    char playout[PC_STATS_ID_MAX];
     stream_ids ids;
 
     duet_receive_stream_get_stats(s->stream, &stats);
@@ -180,6 +186,10 @@ static void report_receive(pc_stats_report *r, const pc_receive *s)
     pc_report_text(r, "trackIdentifier", s->receiver->track_id);
     if (stats.has_remote)
         pc_report_text(r, "remoteId", ids.remote);
+    if (s->receiver->is_played) {
+        playout_id(playout, t);
+        pc_report_text(r, "playoutId", playout);
+    }
     pc_report_number(r, "packetsReceived", stats.packets_received);
     pc_report_number(r, "bytesReceived", stats.bytes_received);
     pc_report_number(r, "headerBytesReceived", stats.header_bytes_received);
@@ -206,6 +216,18 @@ static void report_receive(pc_stats_report *r, const pc_receive *s)
         report_codec(r, &ids, &s->codec, t);
 }
 
+static void report_playout(pc_stats_report *r, const duet_receiver *receiver)
+{
+    char id[PC_STATS_ID_MAX];
+
+    playout_id(id, receiver->transceiver);
+    pc_report_text(r, "kind", "audio");
+    pc_report_real(r, "synthesizedSamplesDuration", (double)receiver->silent_samples / 48000);
+    pc_report_real(r, "totalSamplesDuration", (double)receiver->played_samples / 48000);
+    pc_report_number(r, "totalSamplesCount", receiver->played_samples);
+    pc_report_emit(r, DUET_STATS_MEDIA_PLAYOUT, id);
+}
+
 void pc_media_report(const duet_pc *pc, pc_stats_report *r)
 {
     const duet_transceiver *t;
@@ -217,5 +239,7 @@ void pc_media_report(const duet_pc *pc, pc_stats_report *r)
             if (s->stream)
                 report_receive(r, s);
         }
+        if (t->receiver.is_played)
+            report_playout(r, &t->receiver);
     }
 }

@@ -28,7 +28,8 @@ static const char *const stats_names[] = {"",
                                           "outbound-rtp",
                                           "remote-inbound-rtp",
                                           "remote-outbound-rtp",
-                                          "media-source"};
+                                          "media-source",
+                                          "media-playout"};
 
 const char *duet_signaling_state_name(duet_signaling_state state)
 {

@@ -224,6 +224,7 @@ static void next_piece(pc_receive *r)
     while (piece.action == DUET_AUDIO_SKIP);
     if (piece.action == DUET_AUDIO_WAIT || !ensure_decoder(r, &piece)) {
         play_silence(p, RATE / 100);
+        r->receiver->silent_samples += RATE / 100;
     } else if (piece.action == DUET_AUDIO_DECODE) {
         decode(r, &piece);
         r->has_played = true;
@@ -273,9 +274,11 @@ int duet_receiver_read_audio(duet_receiver *receiver, int16_t *samples, size_t c
     if (!ops || !ops->audio_decoder_create)
         return DUET_ERR_UNSUPPORTED;
     receiver->is_played = true;
+    receiver->played_samples += count;
     int err = r ? start_playout(r) : DUET_ERR_AGAIN;
     if (err != DUET_OK) {
         memset(samples, 0, count * channels * sizeof(int16_t));
+        receiver->silent_samples += count;
         return err == DUET_ERR_AGAIN ? DUET_OK : err;
     }
     for (size_t done = 0; done < count;) {

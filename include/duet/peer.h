@@ -102,6 +102,8 @@ typedef struct duet_pc_config {
     uint64_t wall_ntp; /**< NTP time (32.32, seconds since 1900) at monotonic time 0, for sender reports; 0 is fine */
 
     /* events; any may be NULL */
+    /** What a description that was set leaves to negotiate is told at the next tick: until then the local description is
+     *  the answer, which has to be sent first. */
     void (*on_negotiation_needed)(void *user, duet_pc *pc);
     void (*on_signaling_state)(void *user, duet_pc *pc, duet_signaling_state state);
     void (*on_connection_state)(void *user, duet_pc *pc, duet_pc_state state);
@@ -221,6 +223,7 @@ typedef enum duet_stats_kind {
     DUET_STATS_REMOTE_INBOUND_RTP,
     DUET_STATS_REMOTE_OUTBOUND_RTP,
     DUET_STATS_MEDIA_SOURCE,
+    DUET_STATS_MEDIA_PLAYOUT,
 } duet_stats_kind;
 
 /** One member of a statistics object. */

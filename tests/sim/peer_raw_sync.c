@@ -154,6 +154,30 @@ static void other_streams_wait_for_nobody(void **state)
     call_end(c);
 }
 
+static void find_playout(void *user, duet_stats_kind kind, const char *id, const duet_stat *members, size_t count)
+{
+    (void)id;
+    for (size_t i = 0; kind == DUET_STATS_MEDIA_PLAYOUT && i < count; i++) {
+        if (strcmp(members[i].name, "totalSamplesDuration") == 0)
+            ((double *)user)[0] = members[i].real;
+        if (strcmp(members[i].name, "synthesizedSamplesDuration") == 0)
+            ((double *)user)[1] = members[i].real;
+    }
+}
+
+static void statistics_tell_how_much_was_played(void **state)
+{
+    double played[2] = {0, 0};
+    (void)state;
+
+    call *c = call_connected(0, "one", "one");
+    world_run(c->world, DUET_SECONDS(10));
+    duet_pc_get_stats(c->world->bob.pc, find_playout, played);
+    assert_true(played[0] > 9.5 && played[0] < 10.5);
+    assert_true(played[1] < 1); /* before the first packet came */
+    call_end(c);
+}
+
 static void what_is_in_time_does_not_wait(void **state)
 {
     (void)state;
@@ -170,6 +194,7 @@ int main(void)
         cmocka_unit_test(sound_waits_for_pictures_that_are_late),
         cmocka_unit_test(other_streams_wait_for_nobody),
         cmocka_unit_test(what_is_in_time_does_not_wait),
+        cmocka_unit_test(statistics_tell_how_much_was_played),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
