@@ -261,6 +261,28 @@ static void broken_pages_are_told_with_their_offset(void **state)
     expect_error(&t, DUET_ERR_MALFORMED, "OpusTags");
 }
 
+static void a_stream_may_lose_its_pages(void **state)
+{
+    (void)state;
+    ogg_file *f = ogg_new();
+
+    ogg_begin(f, 1);
+    ogg_page(f, 1, 960 * 2, 1, (const uint8_t[]){5, 2}, 2, "\x78");   /* goes on with what was lost */
+    ogg_page(f, 0, UINT64_MAX, 1, (const uint8_t[]){255}, 1, "\x78"); /* whose end is lost */
+    ogg_page(f, 0, 960 * 5, 1, (const uint8_t[]){3}, 1, "\x78");
+    files_trip t = ogg_read(f);
+    assert_int_equal(t.err, 0);
+    assert_int_equal(t.count, 2);
+    expect_sample(&t, 0, "\x78\x78", 0, 20000);
+    expect_sample(&t, 1, "\x78\x78\x78", 60000, 20000);
+    files_trip_free(&t);
+
+    f = ogg_new();
+    ogg_page(f, 2, 0, 1, (const uint8_t[]){9}, 1, "OpusHead\x10");
+    t = ogg_read(f);
+    expect_error(&t, DUET_ERR_MALFORMED, "an OpusHead of 9 bytes, version 16");
+}
+
 static void a_packet_without_end_is_refused(void **state)
 {
     (void)state;
@@ -603,6 +625,61 @@ static void sps_tell_size_and_rate(void **state)
     files_trip_free(&t);
 }
 
+static void sps_of_every_profile_tell_size_and_rate(void **state)
+{
+    (void)state;
+    const struct {
+        duet_file_format format;
+        unsigned width, height, rate_num, rate_den;
+        size_t len;
+        uint8_t sps[48];
+    } cases[] = {
+        /* High: cropped, with all that stands before the rate */
+        {DUET_FILE_H264, 1920, 1080, 30000, 1001, 30, {0x67, 0x64, 0x00, 0x28, 0xAC, 0xD9, 0x40, 0x78, 0x02, 0x27,
+                                                       0xE5, 0xC0, 0xA9, 0x40, 0x40, 0x40, 0x69, 0x40, 0x00, 0x00,
+                                                       0xFA, 0x40, 0x00, 0x3A, 0x98, 0x03, 0xC6, 0x0C, 0x65, 0x80}},
+        /* 4:4:4 */
+        {DUET_FILE_H264, 100, 50, 25, 1, 24, {0x67, 0xF4, 0x00, 0x0D, 0x91, 0x9B, 0x28, 0xE4, 0xF1, 0xB1, 0xF0, 0x80,
+                                              0x00, 0x00, 0x03, 0x00, 0x80, 0x00, 0x00, 0x19, 0x07, 0x8A, 0x14, 0xCB}},
+        /* 4:2:2, in fields */
+        {DUET_FILE_H264, 322, 240, 50, 1, 26, {0x67, 0x7A, 0x00, 0x15, 0xBC, 0xD9, 0x41, 0x51, 0x0F,
+                                               0x11, 0x13, 0x08, 0x00, 0x00, 0x03, 0x00, 0x08, 0x00,
+                                               0x00, 0x03, 0x03, 0x20, 0xF8, 0xA1, 0x4C, 0xB0}},
+        /* cropped */
+        {DUET_FILE_H265, 1918, 1080, 0, 0, 43, {0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00,
+                                                0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x78, 0xA0, 0x03, 0xC0, 0x80,
+                                                0x10, 0xE7, 0x5E, 0x59, 0x59, 0xA4, 0x93, 0x2B, 0x9A, 0x02, 0x00,
+                                                0x00, 0x03, 0x00, 0x02, 0x00, 0x00, 0x03, 0x00, 0x32, 0x10}},
+        /* 4:4:4 with two temporal layers */
+        {DUET_FILE_H265, 320, 242, 0, 0, 45, {0x42, 0x01, 0x02, 0x04, 0x08, 0x00, 0x00, 0x03, 0x00, 0x9E, 0x08, 0x00,
+                                              0x00, 0x03, 0x00, 0x00, 0x3C, 0x00, 0x00, 0x90, 0x01, 0x41, 0x01, 0xF3,
+                                              0xE7, 0xCB, 0x2B, 0x31, 0x59, 0xA4, 0x93, 0x2B, 0x9A, 0x02, 0x00, 0x00,
+                                              0x03, 0x00, 0x02, 0x00, 0x00, 0x03, 0x00, 0x32, 0x10}},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bool is_h265 = cases[i].format == DUET_FILE_H265;
+        for (size_t cut = 0; cut < 2 * cases[i].len; cut++) {
+            uint8_t file[64] = {0, 0, 1};
+            const uint8_t slice[] = {0, 0, 1, is_h265 ? 0x26 : 0x65, is_h265 ? 0x01 : 0x80, 0x80};
+            size_t len = cut < cases[i].len ? cases[i].len - cut : 1 + cut / 2;
+            files_trip t;
+            memcpy(file + 3, cases[i].sps, len);
+            memcpy(file + 3 + len, slice, sizeof(slice));
+            files_read(&t, NULL, cases[i].format, file, 3 + len + sizeof(slice), NULL);
+            assert_int_equal(t.err, 0);
+            if (cut == 0) {
+                assert_int_equal(t.count, 1);
+                assert_int_equal(t.tracks[0].width, cases[i].width);
+                assert_int_equal(t.tracks[0].height, cases[i].height);
+                assert_int_equal(t.tracks[0].rate_num, cases[i].rate_num);
+                assert_int_equal(t.tracks[0].rate_den, cases[i].rate_den);
+            }
+            files_trip_free(&t);
+        }
+    }
+}
+
 static void streams_without_start_codes_are_refused(void **state)
 {
     (void)state;
@@ -628,6 +705,7 @@ int main(void)
         cmocka_unit_test(packets_lie_over_pages),
         cmocka_unit_test(the_first_opus_stream_is_read_and_chained_ones_follow),
         cmocka_unit_test(broken_pages_are_told_with_their_offset),
+        cmocka_unit_test(a_stream_may_lose_its_pages),
         cmocka_unit_test(a_packet_without_end_is_refused),
         cmocka_unit_test(ivf_times_are_those_of_its_clock),
         cmocka_unit_test(hostile_ivf_is_refused),
@@ -637,6 +715,7 @@ int main(void)
         cmocka_unit_test(hostile_y4m_is_refused),
         cmocka_unit_test(access_units_are_told_apart),
         cmocka_unit_test(sps_tell_size_and_rate),
+        cmocka_unit_test(sps_of_every_profile_tell_size_and_rate),
         cmocka_unit_test(streams_without_start_codes_are_refused),
     };
 
