@@ -212,12 +212,15 @@ static int inspect_capture(inspect_command *c)
 
 /* ---- command line ---- */
 
+#define WIRE_KINDS "sdp, candidate, stun, channeldata, sctp, dcep, dtls, mdns, turn-stream, rfc4571"
 #ifdef DUET_HAVE_MEDIA
-#define KINDS                                                                                                          \
-    "sdp, candidate, stun, channeldata, sctp, dcep, dtls, mdns, turn-stream, rfc4571, rtp, rtcp, payload, file and "   \
-    "pcap"
+#define KINDS       WIRE_KINDS ", rtp, rtcp, payload, file and pcap"
+#define MEDIA_USAGE "rtp, rtcp, payload (of RTP), file (Ogg, IVF, WebM, WAV, YUV4MPEG2, H.264, H.265),\n"
+#define CODEC_USAGE "  --codec NAME         payload: opus, PCMU, PCMA, VP8, VP9, H264, H265 or AV1\n"
 #else
-#define KINDS "sdp, candidate, stun, channeldata, sctp, dcep, dtls, mdns, turn-stream, rfc4571 and pcap"
+#define KINDS       WIRE_KINDS " and pcap"
+#define MEDIA_USAGE ""
+#define CODEC_USAGE ""
 #endif
 
 static void usage(FILE *f)
@@ -225,17 +228,13 @@ static void usage(FILE *f)
     fputs("Usage: duet inspect KIND [FILE]\n\n"
           "Decodes FILE, or standard input, to JSON. KIND is sdp, candidate, stun (TURN too), channeldata, sctp, dcep, "
           "dtls,\n"
-          "mdns, a piece of a TCP stream (turn-stream, rfc4571), rtp, rtcp, payload (of RTP), file (Ogg, IVF, WebM, "
-          "WAV,\n"
-          "YUV4MPEG2, H.264, H.265), or pcap for all that a capture (pcap or pcapng) holds; with another KIND a "
-          "capture\n"
-          "gives the messages of that kind. What cannot be decoded is told with its offset and the reason, and the "
-          "exit\n"
-          "code is 2.\n\n"
+          "mdns, a piece of a TCP stream (turn-stream, rfc4571),\n" MEDIA_USAGE
+          "or pcap for all that a capture (pcap or pcapng) holds; with another KIND a capture gives the messages of "
+          "that\n"
+          "kind. What cannot be decoded is told with its offset and the reason, and the exit code is 2.\n\n"
           "  --format FORMAT      of the input: auto (the default), raw, hex, base64 or pcap\n"
           "  --roundtrip          write what was decoded again and compare: exit code 1 when it differs\n"
-          "  --compact            one line for each message\n"
-          "  --codec NAME         payload: opus, PCMU, PCMA, VP8, VP9, H264, H265 or AV1\n"
+          "  --compact            one line for each message\n" CODEC_USAGE
           "  --password TEXT      stun: check MESSAGE-INTEGRITY with this password\n"
           "  --key HEX            stun: check MESSAGE-INTEGRITY with this key\n",
           f);
@@ -329,7 +328,7 @@ static bool parse_kind(inspect_command *c, const char *name)
         return true;
     }
     c->options.kind = name;
-    if (strcmp(name, "payload") == 0)
+    if (strcmp(name, "payload") == 0 && inspect_kind_find("payload/opus"))
         return find_payload(c);
     c->kind = inspect_kind_find(name);
     if (!c->kind || strchr(name, '/')) {
