@@ -175,7 +175,7 @@ static bool mid_is_used(const draft *d, const char *mid)
 static void new_mid(draft *d, size_t i)
 {
     char mid[PC_MID_MAX + 1];
-    unsigned n = 0;
+    unsigned n = d->pc->next_mid;
 
     do
         snprintf(mid, sizeof(mid), "%u", n++);

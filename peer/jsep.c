@@ -1,6 +1,7 @@
 /* The state machine of offer and answer: RFC 9429 section 3.5 and 4.1, W3C webrtc-pc 4.4.1.5. A description is parsed
  * and checked as a whole before anything changes, so a refused one leaves the connection as it was. */
 #include "peer/media.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- descriptions ---- */
@@ -143,43 +144,67 @@ static bool data_is_negotiated(const duet_pc *pc)
     return false;
 }
 
+static bool is_negotiation_needed(const duet_pc *pc)
+{
+    bool is_needed = pc->restart_needed || (pc->wants_data && !data_is_negotiated(pc));
+    const duet_transceiver *t;
+
+    for (size_t i = 0; (t = pc_transceiver_at(pc, i)) && !is_needed; i++)
+        is_needed = pc_transceiver_needs_negotiation(t);
+    return is_needed;
+}
+
 void pc_update_negotiation_needed(duet_pc *pc)
 {
     if (pc->is_closed || pc->signaling != DUET_SIGNALING_STABLE)
         return;
-    bool is_needed = pc->restart_needed || (pc->wants_data && !data_is_negotiated(pc));
-    const duet_transceiver *t;
-    for (size_t i = 0; (t = pc_transceiver_at(pc, i)) && !is_needed; i++)
-        is_needed = pc_transceiver_needs_negotiation(t);
     bool was_needed = pc->negotiation_needed;
-    pc->negotiation_needed = is_needed;
-    if (is_needed && !was_needed)
-        pc->negotiation_unreported = true;
+    pc->negotiation_needed = is_negotiation_needed(pc);
+    if (!pc->negotiation_needed || was_needed)
+        return;
+    pc->negotiation_unreported = true;
+    pc->negotiation_deferred = false;
     pc_report(pc);
 }
 
-/* W3C 4.4.1.5: "If connection.[[SignalingState]] is now stable ... clear the negotiation-needed flag ... and update" it. */
+/* W3C 4.4.1.5: "If connection.[[SignalingState]] is now stable ... clear the negotiation-needed flag ... and update" it. The
+ * event waits for the next tick, as W3C 4.7.3 queues a task: whoever has set an answer sends that, before another offer takes
+ * its place as the local description. */
 static void become_stable(duet_pc *pc, const char *cause)
 {
     pc->stable_sections = pc->sections.count;
     pc_media_become_stable(pc);
     pc_set_signaling_state(pc, DUET_SIGNALING_STABLE, cause);
     pc_retire_transports(pc);
-    pc->negotiation_needed = pc->negotiation_unreported = false;
-    pc_update_negotiation_needed(pc);
+    pc->negotiation_unreported = false;
+    pc->negotiation_needed = pc->negotiation_deferred = !pc->is_closed && is_negotiation_needed(pc);
     pc_update_states(pc, cause);
+    pc_wake(pc);
 }
 
 /* ---- rollback: RFC 9429 section 4.1.10.2 ---- */
 
+/* A rejected section that the pending offer, which is not answered, uses again. */
+static bool is_about_to_be_recycled(const duet_pc *pc, size_t i)
+{
+    const duet_transceiver *t = pc_transceiver_of_mline(pc, i);
+
+    return t && !t->is_stable;
+}
+
 static void roll_back(duet_pc *pc)
 {
+    const duet_sdp *agreed = pc->current_local.sdp;
+
     while (pc->sections.count > pc->stable_sections)
         duet_array_remove(&pc->sections, pc->sections.count - 1);
-    for (size_t i = 0; i < pc->sections.count; i++) {
-        const duet_transceiver *t = pc_transceiver_of_mline(pc, i);
-        if (t && !t->is_stable) /* a rejected section that was to be used again */
-            ((pc_section *)duet_array_at(&pc->sections, i))->transport = NULL;
+    for (size_t i = 0; i < pc->sections.count && i < duet_sdp_media_count(agreed); i++) {
+        pc_section *s = duet_array_at(&pc->sections, i);
+        if (!is_about_to_be_recycled(pc, i))
+            continue;
+        s->transport = NULL;
+        s->kind = duet_sdp_media_at(agreed, i)->kind;
+        duet_sdp_text_copy(duet_sdp_media_mid(agreed, i), s->mid, sizeof(s->mid)); /* the length was checked */
     }
     pc_media_roll_back(pc);
     for (size_t i = 0; i < pc->transport_count; i++)
@@ -204,10 +229,26 @@ static bool credentials_differ(const duet_sdp *before, const duet_sdp *now)
     return true;
 }
 
+/* A mid is not used for anything else later: packets of an m-section that has ended may still be under way. */
+static void remember_mids(duet_pc *pc, const duet_sdp *local)
+{
+    char mid[8]; /* longer ones are none of ours */
+
+    for (size_t i = 0; i < duet_sdp_media_count(local); i++) {
+        char *end;
+        if (duet_sdp_text_copy(duet_sdp_media_mid(local, i), mid, sizeof(mid)) != DUET_OK)
+            continue;
+        unsigned long number = strtoul(mid, &end, 10);
+        if (mid[0] >= '0' && mid[0] <= '9' && *end == 0 && number >= pc->next_mid)
+            pc->next_mid = (unsigned)number + 1;
+    }
+}
+
 static void answered(duet_pc *pc)
 {
     if (credentials_differ(pc->current_local.sdp, pc->pending_local.sdp))
         pc->restart_needed = pc->ice_config_changed = false;
+    remember_mids(pc, pc->pending_local.sdp);
     description_move(&pc->current_local, &pc->pending_local);
     description_move(&pc->current_remote, &pc->pending_remote);
     become_stable(pc, "answer");
@@ -263,7 +304,7 @@ static int check_continuity(duet_pc *pc, const duet_sdp *sdp)
     }
     for (size_t i = 0; i < pc->stable_sections; i++) {
         const pc_section *s = duet_array_at(&pc->sections, i);
-        if (!s->transport)
+        if (!s->transport || is_about_to_be_recycled(pc, i))
             continue;
         if (!duet_sdp_text_is(duet_sdp_media_mid(sdp, i), s->mid)) {
             pc_error_set(pc, 0, 0, "m-section %zu had mid \"%s\": a section in use keeps its mid (RFC 9429, 5.2.2)", i,

@@ -88,9 +88,11 @@ size_t pc_offer_codecs(const duet_transceiver *t, duet_codec *out, size_t max);
 size_t pc_descriptions(const duet_pc *pc, const duet_sdp **list);
 /* media_extensions.c: those of a kind, with ids that fit what is agreed already. */
 size_t pc_extensions(const duet_pc *pc, duet_sdp_media_kind kind, duet_sdp_extension *out, size_t max);
-/* Whether the offer gives its id to another extension too, in another section of the bundle, as aiortc does: who receives
- * such a packet cannot know which is meant (RFC 9143 section 9.2), so it is not answered. */
-bool pc_extension_is_ambiguous(const duet_sdp *offer, size_t section, const char *uri);
+#define PC_EXTENSION_IDS 256
+/* Which ids the offer gives to more than one extension, in several sections of the bundle, as aiortc does: who receives such
+ * a packet cannot know which is meant (RFC 9143 section 9.2), so they are not answered.
+ * @param ambiguous  PC_EXTENSION_IDS of them */
+void pc_ambiguous_extensions(const duet_sdp *offer, bool *ambiguous);
 const char *pc_extension_uri(unsigned kind); /* of a duet_rtp_extension_kind */
 
 /* media_build.c */

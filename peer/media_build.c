@@ -18,9 +18,14 @@ static void draft_extensions(pc_media_draft *draft, duet_sdp_section *section, c
     size_t count = pc_extensions(t->pc, t->kind, draft->extensions, PC_EXTENSIONS_MAX);
     const duet_sdp *offer = is_offer ? NULL : t->pc->pending_remote.sdp;
 
+    bool ambiguous[PC_EXTENSION_IDS] = {false};
+
+    if (offer)
+        pc_ambiguous_extensions(offer, ambiguous);
     section->extension_count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!offer || !pc_extension_is_ambiguous(offer, t->mline, draft->extensions[i].uri))
+        uint16_t id = offer ? duet_sdp_media_extmap_id(offer, t->mline, draft->extensions[i].uri) : 0;
+        if (id >= PC_EXTENSION_IDS || !ambiguous[id])
             draft->extension_list[section->extension_count++] = &draft->extensions[i];
     }
     section->extensions = draft->extension_list;

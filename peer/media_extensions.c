@@ -1,6 +1,7 @@
 /* Which header extensions are offered and answered, and by which ids: an id that is agreed is never mapped to another
  * extension, RFC 8285 section 5. */
 #include "peer/media.h"
+#include <string.h>
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -25,33 +26,32 @@ static const struct {
     {DUET_RTP_EXT_TOFFSET, 14, false, true},
 };
 
-/* The id that a URI has in any description; 0: none. */
-static uint8_t agreed_id(const duet_sdp *const *list, size_t count, const char *uri)
+/* What the descriptions say about ids. */
+typedef struct numbering {
+    uint8_t agreed[COUNT(extensions)]; /* of each extension; 0: none */
+    bool is_taken[PC_EXTENSION_IDS];
+} numbering;
+
+static void note(numbering *n, const duet_sdp_extmap *map)
 {
-    for (size_t d = 0; d < count; d++) {
-        for (size_t i = 0; i < duet_sdp_media_count(list[d]); i++) {
-            uint16_t id = duet_sdp_media_extmap_id(list[d], i, uri);
-            if (id >= 1 && id <= 255)
-                return (uint8_t)id;
-        }
+    if (map->id >= PC_EXTENSION_IDS)
+        return; /* of no use to us */
+    n->is_taken[map->id] = true;
+    for (size_t k = 0; k < COUNT(extensions); k++) {
+        if (!n->agreed[k] && duet_sdp_text_is(map->uri, duet_rtp_extension_uri(extensions[k].kind)))
+            n->agreed[k] = (uint8_t)map->id;
     }
-    return 0;
 }
 
-static bool id_is_taken(const duet_sdp *const *list, size_t count, uint8_t id)
+static void learn(numbering *n, const duet_sdp *sdp)
 {
     duet_sdp_extmap map;
 
-    for (size_t d = 0; d < count; d++) {
-        for (size_t i = 0; i < duet_sdp_media_count(list[d]); i++) {
-            size_t cursor = 0;
-            while (duet_sdp_media_extmap(list[d], i, &cursor, &map)) {
-                if (map.id == id)
-                    return true;
-            }
-        }
+    for (size_t i = 0; i < duet_sdp_media_count(sdp); i++) {
+        size_t cursor = 0;
+        while (duet_sdp_media_extmap(sdp, i, &cursor, &map))
+            note(n, &map);
     }
-    return false;
 }
 
 static bool id_is_given(const uint8_t *given, size_t count, uint8_t id)
@@ -68,34 +68,39 @@ size_t pc_extensions(const duet_pc *pc, duet_sdp_media_kind kind, duet_sdp_exten
     const duet_sdp *list[4];
     size_t described = pc_descriptions(pc, list), count = 0;
     uint8_t ids[COUNT(extensions)];
+    numbering n = {{0}, {false}};
 
+    for (size_t d = 0; d < described; d++)
+        learn(&n, list[d]);
     for (size_t i = 0; i < COUNT(extensions); i++) {
-        const char *uri = duet_rtp_extension_uri(extensions[i].kind);
-        uint8_t id = agreed_id(list, described, uri);
-        if (id == 0)
-            id = extensions[i].id;
-        if (!agreed_id(list, described, uri) && (id_is_taken(list, described, id) || id_is_given(ids, i, id))) {
-            for (id = 14; id > 0 && (id_is_taken(list, described, id) || id_is_given(ids, i, id)); id--)
+        uint8_t id = n.agreed[i] ? n.agreed[i] : extensions[i].id;
+        if (!n.agreed[i] && (n.is_taken[id] || id_is_given(ids, i, id))) {
+            for (id = 14; id > 0 && (n.is_taken[id] || id_is_given(ids, i, id)); id--)
                 ;
         }
         ids[i] = id; /* 0: no number is left, and it is not offered */
         if (id > 0 && count < max && (kind == DUET_SDP_AUDIO ? extensions[i].audio : extensions[i].video))
-            out[count++] = (duet_sdp_extension){id, DUET_SDP_SENDRECV, uri};
+            out[count++] = (duet_sdp_extension){id, DUET_SDP_SENDRECV, duet_rtp_extension_uri(extensions[i].kind)};
     }
     return count;
 }
 
-bool pc_extension_is_ambiguous(const duet_sdp *offer, size_t section, const char *uri)
+void pc_ambiguous_extensions(const duet_sdp *offer, bool *ambiguous)
 {
-    uint16_t id = duet_sdp_media_extmap_id(offer, section, uri);
+    duet_sdp_text first[PC_EXTENSION_IDS] = {{NULL, 0}};
     duet_sdp_extmap map;
 
-    for (size_t i = 0; id != 0 && i < duet_sdp_media_count(offer); i++) {
+    memset(ambiguous, 0, PC_EXTENSION_IDS * sizeof(*ambiguous));
+    for (size_t i = 0; i < duet_sdp_media_count(offer); i++) {
         size_t cursor = 0;
         while (duet_sdp_media_extmap(offer, i, &cursor, &map)) {
-            if (map.id == id && !duet_sdp_text_is(map.uri, uri))
-                return true;
+            if (map.id >= PC_EXTENSION_IDS)
+                continue;
+            duet_sdp_text *known = &first[map.id];
+            if (!known->text)
+                *known = map.uri;
+            if (known->len != map.uri.len || memcmp(known->text, map.uri.text, known->len) != 0)
+                ambiguous[map.id] = true;
         }
     }
-    return false;
 }

@@ -447,6 +447,10 @@ static void tick(duet_pc *pc, duet_time now)
         return;
     if (pc->sctp)
         duet_sctp_tick(pc->sctp, now);
+    if (pc->negotiation_deferred) {
+        pc->negotiation_deferred = false;
+        pc->negotiation_unreported = true;
+    }
     pc_report(pc);
 }
 

@@ -28,9 +28,19 @@ int pc_send_create(duet_sender *sender, pc_transport *t, const pc_agreed *agreed
         }
         sender->send = s;
     }
+    s->is_paused = false;
     s->codec_count = agreed->codec_count;
     memcpy(s->codecs, agreed->codecs, agreed->codec_count * sizeof(s->codecs[0]));
     return DUET_OK;
+}
+
+void pc_send_pause(duet_sender *sender)
+{
+    if (!sender->send)
+        return;
+    sender->send->is_paused = true;
+    sender->send->dtmf = (pc_dtmf){0};
+    pc_send_report_active(sender);
 }
 
 void pc_send_destroy(duet_sender *sender)
@@ -133,8 +143,8 @@ bool duet_sender_is_active(const duet_sender *sender)
     const duet_transceiver *t = sender->transceiver;
     const pc_send *s = sender->send;
 
-    return s && sender->track_id[0] && sender->parameters.active && !t->stopping && !t->stopped && !t->pc->is_closed &&
-           (t->direction & DUET_SDP_SENDONLY) && s->transport->media && s->transport->media->srtp;
+    return s && !s->is_paused && sender->track_id[0] && sender->parameters.active && !t->stopping && !t->stopped &&
+           !t->pc->is_closed && (t->direction & DUET_SDP_SENDONLY) && s->transport->media && s->transport->media->srtp;
 }
 
 static const duet_codec *codec_of(const pc_send *s, uint8_t payload_type)

@@ -206,6 +206,7 @@ static void a_transceiver_that_was_added_as_one_does_not_answer_an_offer(void **
     negotiate(&alice, &bob);
     assert_int_equal(count(&bob), 2);
     assert_string_equal(duet_transceiver_mid(at(&bob, 0)), "");
+    duet_pc_tick(bob.pc, 1);
     assert_int_equal(bob.negotiation_needed, 2); /* at the start, and again for what the answer could not contain */
     destroy_pair(&alice, &bob);
 }
