@@ -14,10 +14,10 @@ size_t pc_extensions(const duet_pc *pc, duet_sdp_media_kind kind, duet_sdp_exten
     return 0;
 }
 
-bool pc_extension_is_ambiguous(const duet_sdp *offer, size_t section, const char *uri)
+void pc_ambiguous_extensions(const duet_sdp *offer, bool *ambiguous)
 {
-    (void)offer, (void)section, (void)uri;
-    return false;
+    (void)offer;
+    memset(ambiguous, 0, PC_EXTENSION_IDS * sizeof(*ambiguous));
 }
 
 const char *pc_extension_uri(unsigned kind)
