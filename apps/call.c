@@ -42,18 +42,34 @@ void call_finish(call *c, int exit_code, const char *reason)
         duet_net_stop(c->net);
 }
 
-void call_fail(call *c, const char *format, ...)
+static void warn(call *c, const char *format, va_list args)
 {
     char text[320];
+
+    vsnprintf(text, sizeof(text), format, args);
+    call_meter_clear_line(c);
+    fflush(stdout);
+    app_error("%s", text);
+}
+
+void call_warn(call *c, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    warn(c, format, args);
+    va_end(args);
+}
+
+void call_fail(call *c, const char *format, ...)
+{
     va_list args;
 
     if (c->finished)
         return;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    warn(c, format, args);
     va_end(args);
-    call_meter_clear_line(c);
-    app_error("%s", text);
     call_finish(c, APP_FAILED, "failed");
 }
 
@@ -77,15 +93,18 @@ void call_connected(call *c)
 }
 
 /* With --loop it stays for whoever comes next. */
-void call_peer_gone(call *c)
+void call_peer_gone(call *c, bool has_failed)
 {
-    if (c->connected == 0 || c->options.loop)
+    if (c->options.loop || (c->connected == 0 && !has_failed))
         return;
     for (const call_peer *p = c->peers; p; p = p->next) {
         if (!p->over)
             return;
     }
-    call_finish(c, APP_OK, "everybody has left");
+    if (has_failed)
+        call_finish(c, APP_FAILED, "the connection failed");
+    else
+        call_finish(c, APP_OK, "everybody has left");
 }
 
 static void timed_out(void *arg)
@@ -115,6 +134,8 @@ static void on_ready(void *user, const char *self, const char *ice_servers)
 
     free(c->ice_servers);
     c->ice_servers = ice_servers ? strdup(ice_servers) : NULL;
+    if (c->self[0] && strcmp(c->self, self) != 0)
+        call_peers_forget(c);
     snprintf(c->self, sizeof(c->self), "%s", self);
     call_say(c, json_pack("{s:s,s:s,s:s}", "type", "ready", "self", self, "room", c->options.link.room),
              "in room %s as %.8s", c->options.link.room, self);
@@ -142,7 +163,7 @@ static void on_gone(void *user, const char *peer, const char *reason)
     call_peer *p = call_peer_find(user, peer);
 
     if (p)
-        call_peer_end(p, reason);
+        call_peer_end(p, reason, false);
 }
 
 static void on_description(void *user, const char *peer, duet_sdp_type type, const char *sdp)

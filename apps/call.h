@@ -101,13 +101,15 @@ struct call {
 
 void call_finish(call *c, int exit_code, const char *reason);
 void call_fail(call *c, const char *format, ...) DUET_PRINTF(2, 3);
+/* As app_error, on a line of its own. */
+void call_warn(call *c, const char *format, ...) DUET_PRINTF(2, 3);
 /* A line for people, or with --json the object. Takes the reference. */
 void call_say(call *c, json_t *object, const char *format, ...) DUET_PRINTF(3, 4);
 /* What came and went becomes part of the result. */
 void call_report_peer(call *c, const call_peer *p);
-/* A peer's connection is there, or a peer is gone. */
+/* A peer's connection is there, or a peer is gone: because it left, or because it did not work. */
 void call_connected(call *c);
-void call_peer_gone(call *c);
+void call_peer_gone(call *c, bool has_failed);
 
 /* ---- call_peer.c ---- */
 
@@ -117,7 +119,9 @@ void call_peer_meet(call *c, const char *name, bool at_once);
 void call_peer_take_description(call *c, const char *name, duet_sdp_type type, const char *sdp);
 void call_peer_take_candidate(call_peer *p, const duet_pc_candidate *candidate);
 /* Ends it; it is freed once no callback is under way. */
-void call_peer_end(call_peer *p, const char *reason);
+void call_peer_end(call_peer *p, const char *reason, bool has_failed);
+/* We have another seat in the room: all connections end, and everybody is met anew. */
+void call_peers_forget(call *c);
 void call_peers_free(call *c);
 
 /* ---- call_receive.c ---- */

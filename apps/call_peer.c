@@ -52,19 +52,32 @@ static void reap(void *arg)
     }
 }
 
-void call_peer_end(call_peer *p, const char *reason)
+static void forget(call_peer *p)
+{
+    call *c = p->owner;
+
+    p->over = true;
+    if (!c->reaper)
+        duet_net_timer_start(&c->reaper, c->net, 0, reap, c);
+}
+
+void call_peers_forget(call *c)
+{
+    for (call_peer *p = c->peers; p; p = p->next)
+        forget(p);
+}
+
+void call_peer_end(call_peer *p, const char *reason, bool has_failed)
 {
     call *c = p->owner;
 
     if (p->over)
         return;
-    p->over = true;
+    forget(p);
     if (p->connection.pc)
         call_say(c, json_pack("{s:s,s:s,s:s}", "type", "gone", "peer", p->name, "reason", reason), "%.8s: gone (%s)",
                  p->name, reason);
-    if (!c->reaper)
-        duet_net_timer_start(&c->reaper, c->net, 0, reap, c);
-    call_peer_gone(c);
+    call_peer_gone(c, has_failed);
 }
 
 void call_peers_free(call *c)
@@ -85,10 +98,10 @@ static void refused(call_peer *p, const char *what, int err)
     const duet_sdp_error *why = duet_pc_error(p->connection.pc);
 
     if (err == DUET_ERR_MALFORMED || err == DUET_ERR_INVALID)
-        app_error("%.8s: %s: line %zu, column %zu: %s", p->name, what, why->line, why->column, why->reason);
+        call_warn(p->owner, "%.8s: %s: line %zu, column %zu: %s", p->name, what, why->line, why->column, why->reason);
     else
-        app_error("%.8s: %s: %s", p->name, what, duet_strerror(err));
-    call_peer_end(p, what);
+        call_warn(p->owner, "%.8s: %s: %s", p->name, what, duet_strerror(err));
+    call_peer_end(p, what, true);
 }
 
 /* Makes an offer or an answer, as the state wants it. */
@@ -108,7 +121,7 @@ static void describe(call_peer *p)
     }
     err = c->link.ops->send_description(c->link.link, p->name, type, sdp);
     if (err != DUET_OK)
-        app_error("%.8s: cannot send the %s: %s", p->name, duet_sdp_type_name(type), duet_strerror(err));
+        call_warn(c, "%.8s: cannot send the %s: %s", p->name, duet_sdp_type_name(type), duet_strerror(err));
     duet_free(&p->connection.env, sdp);
 }
 
@@ -167,7 +180,7 @@ void call_peer_take_candidate(call_peer *p, const duet_pc_candidate *candidate)
     int err = p->connection.pc ? duet_pc_add_ice_candidate(p->connection.pc, candidate) : DUET_OK;
 
     if (err != DUET_OK && !p->ignores_offer)
-        app_error("a candidate of %.8s was refused: %s", p->name, duet_strerror(err));
+        call_warn(p->owner, "a candidate of %.8s was refused: %s", p->name, duet_strerror(err));
 }
 
 /* ---- the connection's state ---- */
@@ -199,9 +212,9 @@ static void on_connection_state(void *user, duet_pc *pc, duet_pc_state state)
         call_connected(p->owner);
     }
     if (state == DUET_PC_FAILED)
-        app_error("%.8s: the connection failed: 'duet probe' tells what this network lets through", p->name);
+        call_warn(p->owner, "%.8s: the connection failed: 'duet probe' tells what this network lets through", p->name);
     if (state == DUET_PC_FAILED || state == DUET_PC_CLOSED)
-        call_peer_end(p, duet_pc_state_name(state));
+        call_peer_end(p, duet_pc_state_name(state), state == DUET_PC_FAILED);
 }
 
 static void on_track(void *user, duet_pc *pc, duet_transceiver *transceiver)
@@ -230,7 +243,7 @@ static bool open_connection(call_peer *p, bool is_caller)
     app_connection_options options = c->options.connection;
 
     if (c->connections >= CALL_PEERS_MAX) {
-        app_error("%.8s: there are %d connections already: more people need an SFU", p->name, CALL_PEERS_MAX);
+        call_warn(c, "%.8s: there are %d connections already: more people need an SFU", p->name, CALL_PEERS_MAX);
         return false;
     }
     config.on_negotiation_needed = on_negotiation_needed;
@@ -253,7 +266,7 @@ static bool open_connection(call_peer *p, bool is_caller)
     int err = call_sending_add_tracks(c->sending, p, is_caller);
     p->is_setting_up = false;
     if (err != DUET_OK)
-        app_error("%.8s: no tracks: %s", p->name, duet_strerror(err));
+        call_warn(c, "%.8s: no tracks: %s", p->name, duet_strerror(err));
     return err == DUET_OK;
 }
 
@@ -282,7 +295,7 @@ static void call_now(void *arg)
     if (p->over || p->connection.pc)
         return;
     if (!open_connection(p, true)) {
-        call_peer_end(p, "no connection");
+        call_peer_end(p, "no connection", true);
         return;
     }
     call_say(p->owner, json_pack("{s:s,s:s}", "type", "calling", "peer", p->name), "calling %.8s", p->name);
@@ -314,9 +327,7 @@ void call_peer_take_description(call *c, const char *name, duet_sdp_type type, c
     call_peer *p = call_peer_find(c, name);
 
     if (p && p->connection.pc && is_another(p, type, sdp)) {
-        p->over = true; /* and without a word: it has not left */
-        if (!c->reaper)
-            duet_net_timer_start(&c->reaper, c->net, 0, reap, c);
+        forget(p); /* without a word: it has not left */
         p = NULL;
     }
     if (!p)
@@ -324,7 +335,7 @@ void call_peer_take_description(call *c, const char *name, duet_sdp_type type, c
     if (!p || (!p->connection.pc && type != DUET_SDP_OFFER))
         return;
     if (!p->connection.pc && !open_connection(p, false)) {
-        call_peer_end(p, "no connection");
+        call_peer_end(p, "no connection", true);
         return;
     }
     take(p, type, sdp);

@@ -315,7 +315,8 @@ static bool keep_picture(call_record *r, const duet_video_frame *picture)
     }
     if (r->width != picture->width || r->height != picture->height) {
         if (!r->said_size)
-            app_error(
+            call_warn(
+                r->owner,
                 "--record %s: the size of the picture changed, which the format cannot hold: the others are left out",
                 r->name);
         r->said_size = true;

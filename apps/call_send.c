@@ -61,7 +61,7 @@ static void complain(call_track *t, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    app_error("%.8s: %s", t->peer->name, text);
+    call_warn(t->peer->owner, "%.8s: %s", t->peer->name, text);
 }
 
 static bool is_in(const duet_codec *list, size_t count, const duet_codec *wanted)
@@ -478,6 +478,23 @@ void call_sending_stop(call_peer *p)
 
 /* ---- the sources ---- */
 
+/* What Opus encodes: RFC 7587 section 4.1, and what G.711 would take, too. */
+static bool check_sound(const call_file *file)
+{
+    const duet_file_track *track = call_file_track(file);
+    const uint32_t rates[] = {8000, 12000, 16000, 24000, 48000};
+    bool has_rate = false;
+
+    for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
+        has_rate = has_rate || track->sample_rate == rates[i];
+    if (has_rate && track->channels <= 2)
+        return true;
+    app_error("%s has %u Hz and %u channels: convert it to 48000 Hz and at most 2, with 'ffmpeg -i %s -ar 48000 -ac 2 "
+              "FILE.wav' for example",
+              call_file_name(file), track->sample_rate, track->channels, call_file_name(file));
+    return false;
+}
+
 static int open_source(source *s, const char *what)
 {
     const call_options *o = &s->owner->owner->options;
@@ -493,10 +510,8 @@ static int open_source(source *s, const char *what)
     s->file = call_file_open(what, is_video);
     if (!s->file)
         return APP_BAD_USAGE;
-    if (!is_video && call_file_is_raw(s->file) && call_file_track(s->file)->channels > 2) {
-        app_error("%s has %u channels: one or two can be sent", what, call_file_track(s->file)->channels);
+    if (!is_video && call_file_is_raw(s->file) && !check_sound(s->file))
         return APP_BAD_USAGE;
-    }
     if (!codec_of_file(s) || !o->codec || strcasecmp(codec_of_file(s), o->codec) == 0)
         return APP_OK;
     if (duet_payload_format_is_video(duet_payload_format_of(o->codec)) != is_video)

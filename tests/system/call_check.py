@@ -43,7 +43,7 @@ def loudest(samples, rate):
 def video(container):
     times, counters, size = [], [], None
     for frame in container.decode(video=0):
-        times.append(float(frame.time))
+        times.append(len(times) / 25 if frame.time is None else float(frame.time))  # byte streams have none
         size = [frame.width, frame.height]
         counters.append(counter_of(frame.to_ndarray(format="gray")))
     return {"frames": len(times), "first": times[0], "last": times[-1], "size": size, "counters": counters,
