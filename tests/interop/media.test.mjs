@@ -97,6 +97,12 @@ for (const browser of browsers) {
   });
 }
 
+test('duet restarts ICE with chromium under audio, video and data, and all go on', async () => {
+  const result = await run('duet', 'chromium', { both: [...all, '--data'], offer: ['--restart'] });
+  assertPictures(result);
+  assert.ok(result.duet.audioPacketsReceived >= 100);
+});
+
 for (const codec of ['H264', 'AV1']) {
   test(`chromium's ${codec} goes through duet and back, encoded as it came`, async () => {
     const options = { both: ['--video'], offer: ['--codec', codec], answer: ['--codec', codec, '--echo'] };
