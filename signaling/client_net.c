@@ -514,7 +514,7 @@ static void come_back(void *arg)
     duet_signaling_client *c = arg;
     duet_client_core *old = c->core;
 
-    c->timer = NULL;
+    stop_timer(c);
     enter(c);
     if (make_core(c) == DUET_OK) {
         duet_client_core_destroy(old);
