@@ -1,6 +1,6 @@
-/* One peer of `duet call`: a connection and its negotiation. Either side may begin, and the polite one takes back its own
- * offer when two cross (W3C WebRTC, "Perfect negotiation example"). A newcomer calls those who are there; those wait a moment
- * for it before they call, as it may be one that only answers. */
+/* One peer of `duet call`: a connection and its negotiation. Either side may begin, and the polite one takes back its
+ * own offer when two cross (W3C WebRTC, "Perfect negotiation example"). A newcomer calls those who are there; those wait
+ * a moment for it before they call, as it may be one that only answers. */
 #include "call.h"
 #include <stdlib.h>
 #include <string.h>

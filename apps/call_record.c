@@ -1,6 +1,6 @@
 /* What one peer of `duet call` sends, in a file. Encoded formats take frames as they came, from a key frame on; WAV and
- * YUV4MPEG2 take decoded sound and pictures. Times come from RTP timestamps; where there is sound and picture, the clock of
- * the sender's reports relates them, and arrival until it is known (RFC 3550 section 6.4.1). */
+ * YUV4MPEG2 take decoded sound and pictures. Times come from RTP timestamps; where there is sound and picture, the clock
+ * of the sender's reports relates them, and arrival until it is known (RFC 3550 section 6.4.1). */
 #include "call.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -411,11 +411,13 @@ bool call_record_finish(call_record *r)
     if (fclose(r->file) != 0 && err == DUET_OK)
         err = DUET_ERR_IO;
     r->file = NULL;
+    if (r->has_failed)
+        return false; /* it was said */
     if (err != DUET_OK)
         app_error("--record %s: %s", r->name, err == DUET_ERR_IO ? strerror(errno) : duet_strerror(err));
-    else if (!r->writer && !r->has_failed)
+    else if (!r->writer)
         app_error("--record %s: the file is empty, as nothing came that it could hold", r->name);
-    return err == DUET_OK && r->writer && !r->has_failed;
+    return err == DUET_OK && r->writer;
 }
 
 void call_record_destroy(call_record *r)

@@ -1,6 +1,6 @@
-/* What `duet call` sends: a tone and a pattern, or the samples of files, at their times and to everybody at once. Encoded
- * samples go out as they are, raw ones are encoded for each peer with what was negotiated with it. One clock drives sound and
- * pictures, so that those of one file stay together; it stands still while nobody is there. */
+/* What `duet call` sends: a tone and a pattern, or the samples of files, at their times and to everybody at once.
+ * Encoded samples go out as they are, raw ones are encoded for each peer with what was negotiated with it. One clock
+ * drives sound and pictures, so that those of one file stay together; it stands still while nobody is there. */
 #include "call.h"
 #include <stdlib.h>
 #include <string.h>

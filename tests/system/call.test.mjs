@@ -1,7 +1,7 @@
 // duet call: with itself through the room server, what it records and plays, with the page, and with duet echo.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -312,6 +312,27 @@ test('an interrupt completes the recording and says goodbye', async () => {
   assert.equal((await ended(ben)).reason, 'everybody has left');
   assert.ok(Date.now() - at < 3000, 'at once');
   patternIsWhole(look('bye.webm').video);
+});
+
+test('a call outlives the room server', async () => {
+  const own = await startServer();
+  const run = async (sub) => duet('call', 'r', '--signaling', own.ws, '--token', await own.token(sub), '--json', ...local, '--seconds', '4', '--quiet');
+  const calls = [await run('ann'), await run('ben')];
+  await Promise.all(calls.map((child) => child.line((line) => line.includes('"connected"'))));
+  await own.stop();
+  for (const child of calls) {
+    const { seconds, peers: [peer] } = await ended(child);
+    near(seconds, 4, 1, 'it went on');
+    assert.ok(peer.countersRead > 60, JSON.stringify(peer));
+  }
+});
+
+test('a disk that is full ends the call, and is told once', async () => {
+  symlinkSync('/dev/full', file('full.webm'));
+  const ann = await enter('full', 'ann', '--record', file('full.webm'));
+  await ended(await enter('full', 'ben', '--seconds', '3'));
+  await ended(ann, 1);
+  assert.equal(ann.text.match(/full\.webm: No space left on device/g)?.length, 1, ann.text);
 });
 
 test('without --json there are lines for people', async () => {

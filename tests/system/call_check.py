@@ -20,8 +20,8 @@ def counter_of(luma):
             levels = []
             for half in range(2):
                 x, y = (2 * bit + half) * (width // 16), row * (height // 16)
-                block = luma[y + height // 64 : y + height // 16 - height // 64, x + width // 64 : x + width // 16 - width // 64]
-                levels.append(float(block.mean()))
+                block = luma[y : y + height // 16, x : x + width // 16]
+                levels.append(float(block[height // 64 : -(height // 64), width // 64 : -(width // 64)].mean()))
             if abs(levels[0] - levels[1]) < 60:
                 return None
             value = value << 1 | (levels[0] > levels[1])
