@@ -308,6 +308,8 @@ int pc_build_offer(duet_pc *pc, bool ice_restart, duet_sdp **out)
     options.section_count = used;
     if (err == DUET_OK)
         err = duet_sdp_create_offer(out, &pc->env, &options);
+    if (err == DUET_OK)
+        err = pc_add_receiver_rtt(*out, NULL);
     draft_free(&d);
     return err;
 }
@@ -458,6 +460,8 @@ int pc_build_answer(duet_pc *pc, duet_sdp **out)
     draft_options(&d, &options);
     if (err == DUET_OK)
         err = duet_sdp_create_answer(out, &pc->env, offer, &options, &pc->error);
+    if (err == DUET_OK)
+        err = pc_add_receiver_rtt(*out, offer);
     draft_free(&d);
     duet_free(&pc->env, plan);
     return err;

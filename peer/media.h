@@ -104,6 +104,9 @@ typedef struct pc_media_draft {
     const duet_sdp_extension *extension_list[PC_EXTENSIONS_MAX];
     const char *streams[DUET_TRACK_STREAMS];
 } pc_media_draft;
+/* a=rtcp-xr:rcvr-rtt, which `sdp` does not type. @param offer  NULL: it is an offer itself */
+int pc_add_receiver_rtt(duet_sdp *sdp, const duet_sdp *offer);
+bool pc_has_receiver_rtt(const duet_sdp *sdp, size_t section);
 void pc_draft_media(pc_media_draft *draft, duet_sdp_section *section, const duet_transceiver *t, bool is_offer);
 
 /* media_describe.c: what the descriptions say about transceivers */

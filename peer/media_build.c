@@ -1,5 +1,6 @@
 /* What offers and answers say about media: RFC 9429 sections 5.2.1 and 5.3.1. */
 #include "peer/media.h"
+#include <string.h>
 #include <strings.h>
 
 static void draft_codecs(pc_media_draft *draft, duet_sdp_section *section, const duet_transceiver *t, bool is_offer)
@@ -57,4 +58,28 @@ void pc_draft_media(pc_media_draft *draft, duet_sdp_section *section, const duet
     draft_codecs(draft, section, t, is_offer);
     draft_extensions(draft, section, t, is_offer);
     draft_track(draft, section, t);
+}
+
+bool pc_has_receiver_rtt(const duet_sdp *sdp, size_t section)
+{
+    const duet_sdp_line *line;
+
+    for (size_t i = 0; (line = duet_sdp_line_at(sdp, section, i)); i++) {
+        if (line->name && line->value && strcmp(line->name, "rtcp-xr") == 0 && strstr(line->value, "rcvr-rtt"))
+            return true;
+    }
+    return false;
+}
+
+/* RFC 3611 section 5.1: who only receives can measure the round-trip time too, if both say so. */
+int pc_add_receiver_rtt(duet_sdp *sdp, const duet_sdp *offer)
+{
+    int err = DUET_OK;
+
+    for (size_t i = 0; i < duet_sdp_media_count(sdp) && err == DUET_OK && pc_media_is_built(); i++) {
+        if (duet_sdp_media_is_rtp(sdp, i) && !duet_sdp_media_is_rejected(sdp, i) &&
+            (!offer || pc_has_receiver_rtt(offer, i)))
+            err = duet_sdp_add(sdp, i, "rtcp-xr", "rcvr-rtt=all");
+    }
+    return err;
 }

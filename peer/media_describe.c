@@ -290,6 +290,7 @@ static int agree(duet_transceiver *t, const duet_sdp *local, const duet_sdp *rem
     agree_extensions(a, answer, i);
     agree_ssrcs(a, remote, i);
     a->reduced_size = duet_sdp_has(remote, i, DUET_SDP_RTCP_RSIZE);
+    a->receiver_rtt = pc_has_receiver_rtt(local, i) && pc_has_receiver_rtt(remote, i);
     t->current_direction = local_is_offer ? duet_sdp_direction_reverse(direction) : direction;
     t->has_current = true;
     t->sender.codec = a->send;

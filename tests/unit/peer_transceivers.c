@@ -116,6 +116,7 @@ static void an_offer_names_codecs_feedback_extensions_and_its_streams(void **sta
     assert_non_null(strstr(text, "a=msid:stream camera\r\n"));
     assert_non_null(strstr(text, "a=ssrc-group:FID "));
     assert_non_null(strstr(text, "a=rtcp-rsize\r\n"));
+    assert_non_null(strstr(text, "a=rtcp-xr:rcvr-rtt=all\r\n"));
     free(text);
     end_destroy(&alice);
 }
@@ -147,6 +148,9 @@ static void an_offer_makes_transceivers_that_receive(void **state)
     add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDONLY);
     negotiate(&alice, &bob);
     assert_int_equal(count(&bob), 2);
+    char *answer = end_local(&bob);
+    assert_non_null(strstr(answer, "a=rtcp-xr:rcvr-rtt=all\r\n"));
+    free(answer);
     assert_int_equal(duet_transceiver_direction(at(&bob, 0)), DUET_SDP_RECVONLY);
     assert_current(at(&bob, 0), DUET_SDP_RECVONLY);
     assert_current(at(&bob, 1), DUET_SDP_RECVONLY);
