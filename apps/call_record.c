@@ -16,7 +16,7 @@
 
 /* The time line of one SSRC. */
 typedef struct line {
-    bool has_begun;
+    bool has_begun, has_clock; /* the sender's clock is followed */
     uint32_t ssrc, timestamp;
     int64_t base, ticks, time, last; /* microseconds from the beginning of the file; RTP units since `base` */
 } line;
@@ -153,9 +153,11 @@ static void begin_line(const call_record *r, line *l, int kind, const duet_incom
     l->ticks = 0;
     l->ssrc = f->ssrc;
     l->has_begun = true;
+    l->has_clock = has_clock;
 }
 
-/* Moves the line towards what the sender's clock says, a little with each frame. */
+/* Moves the line to what the sender's clock says: forward in one step when the clock becomes known, as the beginning may
+ * have been lost, and a little with each frame from then on. */
 static void follow_clock(call_record *r, line *l, int kind, const duet_incoming_frame *f)
 {
     if (!f->captured_ntp)
@@ -168,7 +170,11 @@ static void follow_clock(call_record *r, line *l, int kind, const duet_incoming_
     if (!r->has_ntp)
         return;
     int64_t error = microseconds(f->captured_ntp) - r->ntp_origin - l->time;
-    l->base += error > SLEW_MAX ? SLEW_MAX : error < -SLEW_MAX ? -SLEW_MAX : error;
+    if (l->has_clock || error < 0)
+        error = error > SLEW_MAX ? SLEW_MAX : error < -SLEW_MAX ? -SLEW_MAX : error;
+    l->has_clock = true;
+    l->base += error;
+    l->time += error;
 }
 
 /* @return the time of the frame in the file, below 0 before its beginning */

@@ -147,6 +147,19 @@ test('what a lossy network lets through is recorded: every picture that is there
   near(audio.seconds, video.last, 0.6, 'together');
 });
 
+test('sound and pictures stay together, also when they begin in a network that delays them', async () => {
+  make('sync.webm', 'sync', 150);
+  const ann = await enter('sync', 'ann', '--quiet', '--audio', 'none', '--video', 'none', '--record', file('synced.webm'));
+  const ben = await enter('sync', 'ben', '--quiet', '--audio', file('sync.webm'), '--video', file('sync.webm'),
+    '--impair', 'delay=40ms,jitter=30ms,loss=0.02,seed=2');
+  await ended(ben);
+  await ended(ann);
+  const { video: { times, counters }, audio: { onsets } } = look('synced.webm');
+  const together = [50, 75, 100, 125].filter((k) => counters.includes(k)).map((k) => times[counters.indexOf(k)])
+    .filter((time) => onsets.some((onset) => Math.abs(onset - time) < 0.045)); // a beep may have been lost
+  assert.ok(together.length >= 3, JSON.stringify({ together, onsets }));
+});
+
 test('a format that does not hold the codec ends the call, and tells what to do', async () => {
   const recorder = await enter('wrong', 'recorder', '--record', file('wrong.opus'));
   const sender = await enter('wrong', 'sender', '--codec', 'PCMA', '--seconds', '5');

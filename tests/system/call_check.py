@@ -40,30 +40,41 @@ def loudest(samples, rate):
     return float(np.argmax(spectrum) * rate / len(samples))
 
 
+def onsets(samples, rate, first):
+    """When sound begins after a silence, in seconds."""
+    step = rate // 1000
+    loud = np.abs(samples[: len(samples) // step * step].reshape(-1, step)).max(axis=1) > 0.05
+    return [first + i / 1000 for i in range(200, len(loud)) if loud[i] and not loud[i - 200 : i].any()]
+
+
 def video(container):
     times, counters, size = [], [], None
     for frame in container.decode(video=0):
         times.append(len(times) / 25 if frame.time is None else float(frame.time))  # byte streams have none
         size = [frame.width, frame.height]
         counters.append(counter_of(frame.to_ndarray(format="gray")))
-    return {"frames": len(times), "first": times[0], "last": times[-1], "size": size, "counters": counters,
+    return {"frames": len(times), "first": times[0], "last": times[-1], "size": size, "counters": counters, "times": times,
             "timesGrow": all(a < b for a, b in zip(times, times[1:]))}
 
 
 def audio(container):
-    pieces, first = [], None
+    pieces, first, length = [], None, 0
     for frame in container.decode(audio=0):
         first = float(frame.time) if first is None else first
-        samples = frame.to_ndarray()
+        samples, rate = frame.to_ndarray(), frame.sample_rate
         if samples.dtype == np.int16:
             samples = samples / 32768.0
         channels = len(frame.layout.channels)
-        pieces.append(samples[0] if samples.shape[0] == channels and channels > 1 else samples.reshape(-1)[::channels])
-        rate = frame.sample_rate
+        is_planar = samples.shape[0] == channels and channels > 1
+        missing = round((float(frame.time) - first) * rate) - length
+        if missing > rate // 100:
+            pieces.append(np.zeros(missing))  # what was lost is silence
+        pieces.append(samples[0] if is_planar else samples.reshape(-1)[::channels])
+        length = sum(map(len, pieces))
     joined = np.concatenate(pieces)
     middle = joined[len(joined) // 4 : len(joined) * 3 // 4]
-    return {"seconds": len(joined) / rate, "first": first, "rate": rate, "loudest": loudest(middle, rate),
-            "level": float(np.sqrt(np.mean(middle**2)))}
+    return {"seconds": len(joined) / rate, "first": first, "rate": rate, "onsets": onsets(joined, rate, first),
+            "loudest": loudest(middle, rate), "level": float(np.sqrt(np.mean(middle**2)))}
 
 
 def main():

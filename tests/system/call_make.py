@@ -2,6 +2,7 @@
 
     call_make.py FILE CODEC FRAMES        CODEC libx264, libx265, libaom-av1; a key frame each second
     call_make.py FILE.wav RATE CHANNELS   two seconds of 440 Hz
+    call_make.py FILE.webm sync FRAMES    VP8 and Opus: a beep of 100 ms with every 25th picture
 """
 
 import math
@@ -67,7 +68,36 @@ def make_wav(name, rate, channels):
             out.writeframes(struct.pack("<h", value) * channels)
 
 
-if sys.argv[1].endswith(".wav"):
+def beeps(frames):
+    """Sound for so many pictures, in pieces of 20 ms."""
+    rate = 48000
+    t = np.arange(frames * rate // FPS)
+    sound = np.where(t % rate < rate // 10, 8192 * np.sin(2 * math.pi * 1000 * t / rate), 0).astype(np.int16)
+    for start in range(0, len(sound), 960):
+        frame = av.AudioFrame.from_ndarray(sound[start : start + 960].reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate, frame.pts = rate, start
+        yield frame
+
+
+def make_sync(name, frames):
+    with av.open(name, "w") as out:
+        video, audio = out.add_stream("libvpx", rate=FPS), out.add_stream("libopus", rate=48000)
+        video.width, video.height, video.pix_fmt, video.gop_size = WIDTH, HEIGHT, "yuv420p", FPS
+        video.bit_rate, video.options = 500000, {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
+        audio.layout = "mono"
+        for counter in range(frames):
+            frame = picture(counter)
+            frame.pts = counter
+            out.mux(video.encode(frame))
+        for frame in beeps(frames):
+            out.mux(audio.encode(frame))
+        out.mux(video.encode(None))
+        out.mux(audio.encode(None))
+
+
+if sys.argv[2] == "sync":
+    make_sync(sys.argv[1], int(sys.argv[3]))
+elif sys.argv[1].endswith(".wav"):
     make_wav(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
 else:
     make_video(sys.argv[1], sys.argv[2], int(sys.argv[3]))
