@@ -123,6 +123,17 @@ typedef struct app_connection {
 int app_connection_open(app_connection *c, const app_connection_options *o, duet_pc_config *config, duet_net *net);
 void app_connection_close(app_connection *c);
 
+/* ---- interrupt.c ---- */
+
+typedef struct app_interrupt {
+    duet_net_watch *watch;
+    int fd;
+} app_interrupt;
+
+/* SIGINT and SIGTERM call `fn` in the loop from now on instead of ending the process. */
+void app_interrupt_start(app_interrupt *i, duet_net *net, void (*fn)(void *arg, unsigned ready), void *arg);
+void app_interrupt_stop(app_interrupt *i);
+
 /* ---- lines.c: JSON lines on standard input ---- */
 
 struct json_t;

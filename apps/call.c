@@ -1,13 +1,10 @@
 /* duet call: takes part in a call in a room of the signaling server, with a tone and a pattern or with files instead of
  * microphone and camera, shows what comes, and records it. */
 #include "call.h"
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #define TIMEOUT_DEFAULT 60
 #define RESULTS_MAX     64 /* peers in the result */
@@ -244,21 +241,6 @@ static void interrupted(void *arg, unsigned ready)
     call_finish(c, c->connected ? APP_OK : APP_FAILED, "interrupted");
 }
 
-/* The signals that end us become a descriptor, so that the room hears a goodbye, and the recording is completed. */
-static int watch_signals(call *c, duet_net_watch **watch)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (fd >= 0)
-        duet_net_watch_start(watch, c->net, fd, DUET_NET_READABLE, interrupted, c);
-    return fd;
-}
-
 static void stop_timers(call *c)
 {
     duet_net_timer **timers[] = {&c->arrived, &c->timeout, &c->end, &c->player, &c->meter};
@@ -291,7 +273,7 @@ static int run_loop(call *c)
 static int run(call *c)
 {
     const app_trace_options *t = &c->options.connection.trace;
-    duet_net_watch *signals = NULL;
+    app_interrupt interrupt;
     int code = call_sending_create(c);
 
     if (code == APP_OK && c->options.record)
@@ -303,11 +285,9 @@ static int run(call *c)
     if (code == APP_OK && duet_net_create(&c->net, NULL) != DUET_OK)
         code = APP_FAILED;
     if (code == APP_OK) {
-        int fd = watch_signals(c, &signals);
+        app_interrupt_start(&interrupt, c->net, interrupted, c);
         code = run_loop(c);
-        duet_net_watch_stop(signals);
-        if (fd >= 0)
-            close(fd);
+        app_interrupt_stop(&interrupt);
     }
     call_sending_destroy(c->sending);
     call_record_destroy(c->record);

@@ -3,13 +3,10 @@
  * over aiortc's sockets. */
 #include "echo.h"
 #include <limits.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #define MESSAGE_DEFAULT "Hello, WebRTC!"
 #define CHANNEL_DEFAULT "chat"
@@ -201,21 +198,6 @@ static void write_result(const echo *e)
     json_decref(result);
 }
 
-/* The signals that end us become a descriptor, so that rooms hear a goodbye. */
-static int watch_signals(echo *e, duet_net_watch **watch)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (fd >= 0)
-        duet_net_watch_start(watch, e->net, fd, DUET_NET_READABLE, interrupted, e);
-    return fd;
-}
-
 static int run_loop(echo *e)
 {
     const app_link_callbacks callbacks = {on_ready, on_peer, on_gone, on_description, on_candidate, on_closed, e};
@@ -274,7 +256,7 @@ static void stop_mux(echo *e)
 static int run(echo *e)
 {
     const app_trace_options *t = &e->options.connection.trace;
-    duet_net_watch *signals = NULL;
+    app_interrupt interrupt;
     int code = APP_FAILED;
 
     if (t->pcap || t->keylog || t->events) {
@@ -284,11 +266,9 @@ static int run(echo *e)
     }
     if (duet_net_create(&e->net, NULL) == DUET_OK && start_mux(e) &&
         (!e->options.is_call || echo_call_create(e) == DUET_OK)) {
-        int fd = watch_signals(e, &signals);
+        app_interrupt_start(&interrupt, e->net, interrupted, e);
         code = run_loop(e);
-        duet_net_watch_stop(signals);
-        if (fd >= 0)
-            close(fd);
+        app_interrupt_stop(&interrupt);
     }
     echo_call_destroy(e->call);
     stop_mux(e);

@@ -1,11 +1,8 @@
 /* duet utcp call and list: one call of a tool, or the manual, of the server that a provider file names. */
 #include "utcp.h"
 #include <jansson.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #define PROVIDER_FILE_MAX 65536
 
@@ -191,34 +188,18 @@ static void interrupted(void *arg, unsigned ready)
     stop(arg, APP_FAILED);
 }
 
-static int watch_signals(caller *c, duet_net_watch **watch)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (fd >= 0)
-        duet_net_watch_start(watch, c->net, fd, DUET_NET_READABLE, interrupted, c);
-    return fd;
-}
-
 static int run_loop(caller *c, int (*begin)(caller *c))
 {
-    duet_net_watch *watch = NULL;
+    app_interrupt interrupt;
 
     int err = begin(c);
     if (err != DUET_OK) {
         app_error("%s", err == DUET_ERR_INVALID ? "the inputs are no JSON object" : duet_strerror(err));
         return APP_BAD_USAGE;
     }
-    int fd = watch_signals(c, &watch);
+    app_interrupt_start(&interrupt, c->net, interrupted, c);
     duet_net_run(c->net);
-    duet_net_watch_stop(watch);
-    if (fd >= 0)
-        close(fd);
+    app_interrupt_stop(&interrupt);
     return c->exit_code;
 }
 
