@@ -274,10 +274,10 @@ test('duet echo sends back what is called into it', async () => {
   isTone(seen.audio);
 });
 
-test('the page sees and hears the call, and is recorded', () => withBrowsers(['chromium'], async (chromium) => {
-  const ann = await Page.open(chromium, server.http, { room: 'page', token: await server.token('ann') });
+for (const name of ['chromium', 'firefox']) test(`the page in ${name} sees and hears the call, and is recorded`, () => withBrowsers([name], async (browser) => {
+  const ann = await Page.open(browser, server.http, { room: name, token: await server.token('ann') });
   await ann.shown('#room-view');
-  const call = await enter('page', 'station', '--record', file('page.webm'));
+  const call = await enter(name, 'station', '--record', file(`${name}.webm`));
   await call.line((line) => line.includes('"connected"'), 30000);
   await ann.sees('station');
   await ann.decodes();
@@ -291,7 +291,7 @@ test('the page sees and hears the call, and is recorded', () => withBrowsers(['c
   call.kill('SIGINT');
   const done = await ended(call);
   assert.ok(done.peers[0].framesDecoded > 20, JSON.stringify(done));
-  const seen = look('page.webm');
+  const seen = look(`${name}.webm`);
   assert.deepEqual(seen.codecs, { video: 'vp8', audio: 'opus' });
   assert.ok(seen.video.frames > 20 && seen.video.timesGrow && seen.audio.seconds > 1, JSON.stringify(seen));
   assert.deepEqual(ann.problems, []);

@@ -53,7 +53,8 @@ def video(container):
         times.append(len(times) / 25 if frame.time is None else float(frame.time))  # byte streams have none
         size = [frame.width, frame.height]
         counters.append(counter_of(frame.to_ndarray(format="gray")))
-    return {"frames": len(times), "first": times[0], "last": times[-1], "size": size, "counters": counters, "times": times,
+    return {"frames": len(times), "first": times[0], "last": times[-1], "size": size, "times": times,
+            "counters": counters,
             "timesGrow": all(a < b for a, b in zip(times, times[1:]))}
 
 
