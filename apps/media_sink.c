@@ -38,7 +38,8 @@ static void picture_arrives(void *user, duet_receiver *receiver, const duet_vide
     s->height = picture->height;
     if (!duet_pattern_read(picture, &counter))
         return;
-    s->counters_backward += s->counters_read > 0 && counter <= s->last_counter;
+    /* The same picture may come again: a sender whose camera stands still repeats it when a key frame is wished for. */
+    s->counters_backward += s->counters_read > 0 && counter < s->last_counter;
     s->counters_read++;
     s->last_counter = counter;
 }
