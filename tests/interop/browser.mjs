@@ -19,6 +19,7 @@ const { values: options, positionals } = parseArgs({
     video: { type: 'boolean', default: false },
     'no-trickle': { type: 'boolean', default: false },
     codec: { type: 'string' }, // preferred for video
+    'media-optional': { type: 'boolean', default: false }, // it is offered, and need not flow
     'min-seconds': { type: 'string', default: '0' }, // of media, before it counts as passed
     restart: { type: 'boolean', default: false },
     chan: { type: 'string', default: '{}' },
@@ -108,7 +109,7 @@ async function main() {
       await page.goto(url);
       await page.evaluate(pageMain, {
         role, name, data: options.data, audio: options.audio, video: options.video, codec: options.codec,
-        minSeconds: Number(options['min-seconds']),
+        mediaOptional: options['media-optional'], minSeconds: Number(options['min-seconds']),
         trickle: !options['no-trickle'], restart: options.restart, chan: JSON.parse(options.chan),
         iceServers: JSON.parse(options['ice-servers']), relay: options.relay, timeout: Number(options.timeout),
         stats: options.stats,

@@ -20,7 +20,7 @@ async function peerMain(options) {
   const early = [];
   let dataPassed = !options.data;
   const media = makeMediaTest({
-    pc, audio: options.audio, video: options.video, minSeconds: options.minSeconds, onPassed: passed,
+    pc, audio: options.audio, video: options.video, optional: options.mediaOptional, minSeconds: options.minSeconds, onPassed: passed,
   });
 
   async function finish(ok, reason) {

@@ -71,7 +71,7 @@ for (const browser of ['chromium', 'firefox']) {
 test('audio and video in the offer of a browser are answered, and the data channel works', async () => {
   for (const browser of ['chromium', 'firefox']) {
     const result = await match(
-      command(browser, 'offer', ['--data', '--audio', '--video', '--timeout', '40']),
+      command(browser, 'offer', ['--data', '--audio', '--video', '--media-optional', '--timeout', '40']),
       command('duet', 'answer', ['--data', '--timeout', '40']));
     assert.ok(result.offer?.ok && result.answer?.ok, result.log());
     assertAllEchoed(result);
