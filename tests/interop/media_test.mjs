@@ -118,6 +118,8 @@ export function makeMediaTest({ pc, audio, video, optional, minSeconds, onPassed
           if (!early && heard > 2 * 48000) early = { heard, concealed: s.concealedSamples };
           else if (early) sums.concealedAfter2s = (s.concealedSamples - early.concealed) / Math.max(1, heard - early.heard);
         }
+      } else if (s.type === 'candidate-pair' && s.availableOutgoingBitrate) {
+        state.maxOutgoingBitrate = Math.max(state.maxOutgoingBitrate ?? 0, s.availableOutgoingBitrate);
       } else if (s.type === 'outbound-rtp') {
         sums[`${s.kind}PacketsSent`] = s.packetsSent;
         if (s.kind === 'video') sums.framesSent = s.framesSent ?? s.framesEncoded;
