@@ -476,6 +476,7 @@ static uint8_t data_dscp(uint16_t priority)
 
 static int output(pc_transport *t, duet_datagram *out, duet_time now)
 {
+    out->dscp = 0;
     if (duet_ice_agent_output(t->ice, out, now) == 1)
         return 1;
     while (t->routable && duet_dtls_output(t->dtls, out, now) == 1) {
@@ -493,12 +494,12 @@ static int output(pc_transport *t, duet_datagram *out, duet_time now)
     return duet_ice_agent_output(t->ice, out, now);
 }
 
-/* Checks are marked like the data, so that they find out about the same path (RFC 8445 section 7.2.3). */
+/* Checks are marked like the data, so that they find out about the same path (RFC 8445 section 7.2.3). Media is marked. */
 int pc_transport_output(pc_transport *t, duet_datagram *out, duet_time now)
 {
     if (output(t, out, now) != 1)
         return 0;
-    if (t->pc->sctp)
+    if (t->pc->sctp && out->dscp == 0)
         out->dscp = data_dscp(duet_sctp_priority(t->pc->sctp));
     return 1;
 }
