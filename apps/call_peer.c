@@ -143,16 +143,13 @@ static void on_ice_candidate(void *user, duet_pc *pc, const duet_pc_candidate *c
         (void)p->owner->link.ops->send_candidate(p->owner->link.link, p->name, candidate);
 }
 
+/* 0 when it cannot be read. */
 static uint64_t session_id_of(const char *sdp)
 {
-    duet_sdp *parsed = NULL;
-    duet_sdp_origin origin;
+    uint64_t id = 0;
 
-    if (duet_sdp_parse(&parsed, NULL, sdp, strlen(sdp), NULL) != DUET_OK)
-        return 0;
-    duet_sdp_get_origin(parsed, &origin);
-    duet_sdp_destroy(parsed);
-    return origin.session_id;
+    (void)app_session_id(NULL, sdp, &id);
+    return id;
 }
 
 static void take(call_peer *p, duet_sdp_type type, const char *sdp)

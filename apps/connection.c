@@ -258,3 +258,16 @@ void app_connection_close(app_connection *c)
         app_trace_close(c->trace);
     memset(c, 0, sizeof(*c));
 }
+
+bool app_session_id(const duet_env *env, const char *sdp, uint64_t *out)
+{
+    duet_sdp *parsed = NULL;
+    duet_sdp_origin origin;
+
+    if (duet_sdp_parse(&parsed, env, sdp, strlen(sdp), NULL) != DUET_OK)
+        return false;
+    duet_sdp_get_origin(parsed, &origin);
+    *out = origin.session_id;
+    duet_sdp_destroy(parsed);
+    return true;
+}

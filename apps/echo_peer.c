@@ -140,24 +140,11 @@ void echo_peer_offer(echo_peer *p)
         send_when_due(p);
 }
 
-static bool session_id_of(const duet_env *env, const char *sdp, uint64_t *out)
-{
-    duet_sdp *parsed = NULL;
-    duet_sdp_origin origin;
-
-    if (duet_sdp_parse(&parsed, env, sdp, strlen(sdp), NULL) != DUET_OK)
-        return false;
-    duet_sdp_get_origin(parsed, &origin);
-    *out = origin.session_id;
-    duet_sdp_destroy(parsed);
-    return true;
-}
-
 bool echo_peer_is_other_session(const echo_peer *p, const char *sdp)
 {
     uint64_t id;
 
-    return p->session_id != 0 && session_id_of(&p->connection.env, sdp, &id) && id != p->session_id;
+    return p->session_id != 0 && app_session_id(&p->connection.env, sdp, &id) && id != p->session_id;
 }
 
 void echo_peer_take_description(echo_peer *p, duet_sdp_type type, const char *sdp)
@@ -169,7 +156,7 @@ void echo_peer_take_description(echo_peer *p, duet_sdp_type type, const char *sd
         refused(p, type == DUET_SDP_OFFER ? "offer rejected" : "answer rejected", err);
         return;
     }
-    (void)session_id_of(&p->connection.env, sdp, &p->session_id);
+    (void)app_session_id(&p->connection.env, sdp, &p->session_id);
     if (type != DUET_SDP_OFFER)
         return;
     p->described = false;

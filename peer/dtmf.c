@@ -23,7 +23,7 @@ static const duet_codec *event_codec(const pc_send *s, uint32_t clock_rate)
 /* A tone keeps the clock that it began with. */
 static duet_time units(const pc_dtmf *d, duet_time time)
 {
-    return time / 1000000 * d->clock_rate + time % 1000000 * d->clock_rate / 1000000;
+    return pc_clock_units(time, d->clock_rate);
 }
 
 static duet_time tone_end(const pc_dtmf *d)

@@ -271,7 +271,7 @@ static int install(duet_pc *pc, bool is_local, duet_sdp_type type, duet_sdp *sdp
     if (is_local)
         pc_media_apply_local(pc, type, sdp);
     else
-        pc_media_apply_remote(pc, type, sdp);
+        pc_media_apply_remote(pc, sdp);
     if (!is_local)
         pc_deliver_early_candidates(pc);
     if (type != DUET_SDP_OFFER) {

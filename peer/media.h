@@ -80,6 +80,8 @@ bool pc_transceiver_needs_negotiation(const duet_transceiver *t); /* W3C 4.7.3, 
 /* media_codecs.c */
 /* The capabilities of a kind, best first. */
 size_t pc_codec_table(duet_sdp_media_kind kind, const duet_codec **table);
+/* Whether it only goes with another codec: repair, redundancy, comfort noise, tones. */
+bool pc_codec_is_helper(const duet_codec *codec);
 /* What an answer may contain: by preference. @return how many */
 size_t pc_answer_codecs(const duet_transceiver *t, duet_codec *out, size_t max);
 /* What an offer contains, with payload types that fit what is agreed already. */
@@ -115,7 +117,7 @@ void pc_draft_media(pc_media_draft *draft, duet_sdp_section *section, const duet
 int pc_media_prepare_remote(duet_pc *pc, duet_sdp_type type, const duet_sdp *remote);
 /* A local description is set: transceivers get the mids of their sections. */
 void pc_media_apply_local(duet_pc *pc, duet_sdp_type type, const duet_sdp *local);
-void pc_media_apply_remote(duet_pc *pc, duet_sdp_type type, const duet_sdp *remote);
+void pc_media_apply_remote(duet_pc *pc, const duet_sdp *remote);
 /* Both sides are agreed. */
 void pc_media_apply_negotiated(duet_pc *pc, const duet_sdp *local, const duet_sdp *remote, bool local_is_offer);
 void pc_media_become_stable(duet_pc *pc);

@@ -51,6 +51,17 @@ size_t duet_pc_codec_capabilities(duet_sdp_media_kind kind, duet_codec *out, siz
     return count;
 }
 
+bool pc_codec_is_helper(const duet_codec *c)
+{
+    static const char *const names[] = {"rtx", "red", "ulpfec", "flexfec-03", "CN", "telephone-event"};
+
+    for (size_t i = 0; i < COUNT(names); i++) {
+        if (strcasecmp(c->name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool is_rtx(const duet_codec *c)
 {
     return strcasecmp(c->name, "rtx") == 0;

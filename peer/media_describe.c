@@ -3,7 +3,6 @@
 #include "peer/media.h"
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 static bool is_media(const duet_sdp *sdp, size_t i)
 {
@@ -146,9 +145,8 @@ static void process_remote_track(duet_transceiver *t, const duet_sdp *remote, si
         r->is_announced = duet_events_push(&t->pc->events, deliver_track, NULL, &t, sizeof(t)) == DUET_OK;
 }
 
-void pc_media_apply_remote(duet_pc *pc, duet_sdp_type type, const duet_sdp *remote)
+void pc_media_apply_remote(duet_pc *pc, const duet_sdp *remote)
 {
-    (void)type;
     for (size_t i = 0; i < duet_sdp_media_count(remote); i++) {
         duet_transceiver *t = pc_transceiver_of_mline(pc, i);
         if (t && is_media(remote, i) && !t->stopping)
@@ -157,17 +155,6 @@ void pc_media_apply_remote(duet_pc *pc, duet_sdp_type type, const duet_sdp *remo
 }
 
 /* ---- an answer ---- */
-
-static bool is_helper(const duet_codec *c)
-{
-    static const char *const names[] = {"rtx", "red", "ulpfec", "flexfec-03", "CN", "telephone-event"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcasecmp(c->name, names[i]) == 0)
-            return true;
-    }
-    return false;
-}
 
 static const duet_codec *of_payload_type(const duet_codec *list, size_t count, uint8_t payload_type)
 {
@@ -200,7 +187,7 @@ static int agree_codecs(duet_pc *pc, pc_agreed *a, const duet_sdp *local, const 
     size_t answer_count = local_is_offer ? their_count : own_count;
     for (size_t k = 0; k < answer_count && !a->send.name[0]; k++) {
         const duet_codec *wish = of_payload_type(theirs, their_count, answer[k].payload_type);
-        if (wish && !is_helper(wish) && of_payload_type(own, own_count, wish->payload_type))
+        if (wish && !pc_codec_is_helper(wish) && of_payload_type(own, own_count, wish->payload_type))
             a->send = *wish;
     }
     duet_free(&pc->env, lists);

@@ -76,6 +76,8 @@ void pc_send_destroy(duet_sender *sender);
 void pc_send_keyframe_requested(duet_sender *sender);
 void pc_send_remb(duet_sender *sender, uint64_t bits_per_second);
 void pc_send_report_active(duet_sender *sender);
+/* A time in units of an RTP clock. */
+duet_time pc_clock_units(duet_time time, uint32_t rate);
 int pc_send_frame(duet_sender *sender, const duet_outgoing_frame *frame);
 
 /* raw_send.c */

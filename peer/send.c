@@ -185,16 +185,17 @@ static int ensure_packetizer(pc_send *s, const duet_codec *codec)
     return err;
 }
 
-static uint32_t clock_units(duet_time time, uint32_t rate)
+duet_time pc_clock_units(duet_time time, uint32_t rate)
 {
-    return (uint32_t)(time / 1000000 * rate + time % 1000000 * rate / 1000000);
+    return time / 1000000 * rate + time % 1000000 * rate / 1000000; /* in this order it does not overflow */
 }
 
 /* Audio that follows without a gap has timestamps that count its samples, whatever the capture clock says: a receiver takes
  * a step of the timestamp for silence. */
 static uint32_t timestamp_of(pc_send *s, const duet_codec *codec, const duet_outgoing_frame *frame)
 {
-    uint32_t timestamp = duet_send_stream_timestamp_base(s->stream) + clock_units(frame->captured, codec->clock_rate);
+    uint32_t timestamp =
+        duet_send_stream_timestamp_base(s->stream) + (uint32_t)pc_clock_units(frame->captured, codec->clock_rate);
 
     if (s->sender->transceiver->kind != DUET_SDP_AUDIO)
         return timestamp;

@@ -3,7 +3,6 @@
 #include "peer/media.h"
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 /* ---- ids ---- */
 
@@ -391,18 +390,6 @@ static bool is_capability(duet_sdp_media_kind kind, const duet_codec *codec)
     return false;
 }
 
-/* W3C 5.4: "If there are no codecs ... other than RTX, RED, FEC codecs or Comfort Noise codecs": nothing could be sent. */
-static bool is_media_codec(const duet_codec *c)
-{
-    static const char *const helpers[] = {"rtx", "red", "ulpfec", "flexfec-03", "CN", "telephone-event"};
-
-    for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]); i++) {
-        if (strcasecmp(c->name, helpers[i]) == 0)
-            return false;
-    }
-    return true;
-}
-
 int duet_transceiver_set_codec_preferences(duet_transceiver *transceiver, const duet_codec *const *codecs, size_t count)
 {
     duet_array list;
@@ -422,7 +409,7 @@ int duet_transceiver_set_codec_preferences(duet_transceiver *transceiver, const 
             return DUET_ERR_NOMEM;
         }
         *copy = *codecs[i];
-        has_media = has_media || is_media_codec(copy);
+        has_media = has_media || !pc_codec_is_helper(copy); /* W3C 5.4: else nothing could be sent */
     }
     if (!has_media) {
         duet_array_free(&list);
