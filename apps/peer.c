@@ -1,6 +1,7 @@
 /* duet peer: one WebRTC peer whose signaling is JSON lines on standard input and output, so that a script can join any
  * two stacks. It tests a data channel, audio and video, and says how it went. */
 #include "line_signaling.h"
+#include "peer_data.h"
 #ifdef DUET_HAVE_MEDIA
 #include "peer_media.h"
 #endif
@@ -8,10 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MESSAGE_COUNT     10
-#define MESSAGES_REQUIRED 8 /* 8 and 9 are empty: some stacks lose them, so they are reported only */
-#define LOSSY_REQUIRED    6
-#define LOSSY_TIMEOUT     DUET_MS(500)
 #define RESTART_POLL      DUET_MS(50)
 #define RESTART_POLLS_MAX 100
 
@@ -32,17 +29,10 @@ typedef struct peer {
     duet_pc *pc;
     duet_net *net;
     line_signaling signaling;
-    duet_net_timer *timeout, *lossy, *restart;
+    duet_net_timer *timeout, *restart;
     duet_time started, connected_at;
-    duet_dc *channel;
-    bool lossy_channel; /* unordered or unreliable: one message at a time */
-    size_t next;        /* the message that goes out next */
-    size_t sizes[MESSAGE_COUNT];
-    bool echoed[MESSAGE_COUNT];
-    size_t echo_next; /* ordered channels: the echo that is due */
-    unsigned sent, received, echo_ok, bad, max_sent;
-    bool empty_text, empty_binary, opened, connected, data_done;
-    bool restarting, restart_message_sent, restart_answered, restart_echoed;
+    bool connected, restarting, restart_answered, restarted;
+    peer_data data;
 #ifdef DUET_HAVE_MEDIA
     peer_media media;
 #endif
@@ -54,52 +44,6 @@ typedef struct peer {
     char reason_text[256];
     int exit_code;
 } peer;
-
-/* ---- the messages of the data test ---- */
-
-static const char hello[] = "hello";
-static const char hello_world[] = "h\xc3\xa9llo w\xc3\xb6rld \xe2\x9c\x93 \xf0\x9f\x98\x80";
-static const size_t binary_sizes[] = {1, 100, 1200, 16384, 65536, 262144};
-static const char restart_text[] = "after the restart";
-
-static bool message_is_text(size_t i)
-{
-    return i < 2 || i == 8;
-}
-
-static void message_fill(size_t i, uint8_t *data, size_t size)
-{
-    if (i < 2) {
-        memcpy(data, i == 0 ? hello : hello_world, size);
-        return;
-    }
-    for (size_t k = 0; k < size; k++)
-        data[k] = (uint8_t)((k ^ (k >> 8) ^ (k >> 16)) + i);
-}
-
-/* "min(size, peer's max-message-size (65536 when absent, no cap when 0), own limit, own advertised size)" */
-static void decide_sizes(peer *p)
-{
-    char *text = NULL;
-    duet_sdp *sdp = NULL;
-    uint64_t limit = 65536, own = 262144;
-
-    if (duet_pc_remote_description(p->pc, NULL, &text) == DUET_OK &&
-        duet_sdp_parse(&sdp, &p->connection.env, text, strlen(text), NULL) == DUET_OK) {
-        for (size_t i = 0; i < duet_sdp_media_count(sdp); i++) {
-            if (duet_sdp_media_is_data(sdp, i))
-                (void)duet_sdp_media_max_message_size(sdp, i, &limit);
-        }
-    }
-    duet_sdp_destroy(sdp);
-    duet_free(&p->connection.env, text);
-    if (limit == 0 || limit > own)
-        limit = own;
-    for (size_t i = 0; i < MESSAGE_COUNT; i++) {
-        size_t size = i == 0 ? sizeof(hello) - 1 : i == 1 ? sizeof(hello_world) - 1 : i < 8 ? binary_sizes[i - 2] : 0;
-        p->sizes[i] = i >= 2 && size > limit ? (size_t)limit : size;
-    }
-}
 
 /* ---- results ---- */
 
@@ -133,14 +77,7 @@ static void write_result(peer *p)
     if (p->connected)
         json_object_set_new(r, "connectMs", json_real((double)(p->connected_at - p->started) / 1000.0));
     json_object_set_new(r, "elapsedMs", json_real(milliseconds_since(p, p->started)));
-    json_object_set_new(r, "dcOpen", json_boolean(p->opened));
-    json_object_set_new(r, "dcSent", json_integer(p->sent));
-    json_object_set_new(r, "dcReceived", json_integer(p->received));
-    json_object_set_new(r, "dcEchoOk", json_integer(p->echo_ok));
-    json_object_set_new(r, "dcBad", json_integer(p->bad));
-    json_object_set_new(r, "dcMaxSent", json_integer(p->max_sent));
-    json_object_set_new(r, "dcEmptyText", json_boolean(p->empty_text));
-    json_object_set_new(r, "dcEmptyBinary", json_boolean(p->empty_binary));
+    peer_data_result(&p->data, r);
 #ifdef DUET_HAVE_MEDIA
     peer_media_result(&p->media, r);
 #endif
@@ -159,11 +96,11 @@ static void fail(peer *p, const char *what, int err)
 static void timed_out(void *arg)
 {
     peer *p = arg;
-    const char *reason = !p->connected                      ? "timeout: not connected"
-                         : p->options.data && !p->opened    ? "timeout: the data channel did not open"
-                         : p->options.data && !p->data_done ? "timeout: not all echoes came back"
-                         : !p->signaling.done_sent          ? "timeout: not enough media came"
-                                                            : "timeout: the peer did not say done";
+    const char *reason = !p->connected                        ? "timeout: not connected"
+                         : p->options.data && !p->data.opened ? "timeout: the data channel did not open"
+                         : p->options.data && !p->data.passed ? "timeout: not all echoes came back"
+                         : !p->signaling.done_sent            ? "timeout: not enough media came"
+                                                              : "timeout: the peer did not say done";
 
     finish(p, false, reason);
 }
@@ -230,209 +167,39 @@ static void poll_restart(void *arg)
         finish(p, false, "the restart selected no new pair");
         return;
     }
-    p->restart_message_sent = true;
+    p->restarted = true;
     media_after_restart(p);
-    if (!p->channel)
-        return;
-    int err = duet_dc_send(p->channel, restart_text, sizeof(restart_text) - 1, true);
-    if (err != DUET_OK)
-        fail(p, "message after the restart", err);
+    peer_data_send_later(&p->data);
 }
 
-/* ---- the offerer's test ---- */
+/* ---- progress ---- */
 
 /* Everything that was asked for has passed: the restart, or the end. */
-static void check_conditions(peer *p)
+static void check_conditions(void *user)
 {
-    bool data_done = !p->options.data || p->data_done;
+    peer *p = user;
 
-    if (!data_done || !media_is_done(p))
+    if (!peer_data_passed(&p->data) || !media_is_done(p))
         return;
-    if (!p->options.restart)
+    if (!p->options.restart || p->restarted)
         line_signaling_done(&p->signaling);
     else if (!p->restarting)
         restart_ice(p);
-    else if (p->restart_message_sent && (!p->channel || p->restart_echoed))
-        line_signaling_done(&p->signaling);
 }
 
-static void data_passed(peer *p)
+/* ---- the data channel ---- */
+
+static void data_failed(void *user, const char *what, int err)
 {
-    p->data_done = true;
-    check_conditions(p);
+    fail(user, what, err);
 }
 
-static void check_done(peer *p)
-{
-    unsigned required = p->lossy_channel ? LOSSY_REQUIRED : MESSAGES_REQUIRED;
-    unsigned ok = 0;
-
-    for (size_t i = 0; i < required; i++)
-        ok += p->echoed[i];
-    bool all_sent = p->next == MESSAGE_COUNT;
-    if (ok == required && all_sent && p->bad == 0)
-        data_passed(p);
-}
-
-static void send_message(peer *p, size_t i)
-{
-    size_t size = p->sizes[i];
-    uint8_t *data = calloc(1, size + 1);
-
-    if (!data) {
-        finish(p, false, "out of memory");
-        return;
-    }
-    message_fill(i, data, size);
-    int err = duet_dc_send(p->channel, data, size, message_is_text(i));
-    free(data);
-    if (err != DUET_OK) {
-        fail(p, "send", err);
-        return;
-    }
-    p->sent++;
-    if (size > p->max_sent)
-        p->max_sent = (unsigned)size;
-}
-
-static void send_next_lossy(void *arg)
-{
-    peer *p = arg;
-
-    duet_net_timer_cancel(p->lossy);
-    p->lossy = NULL;
-    if (p->finished || p->next == MESSAGE_COUNT)
-        return;
-    send_message(p, p->next++);
-    duet_net_timer_start(&p->lossy, p->net, LOSSY_TIMEOUT, send_next_lossy, p);
-    check_done(p);
-}
-
-static void start_test(peer *p)
-{
-    decide_sizes(p);
-    if (p->lossy_channel) {
-        send_next_lossy(p);
-        return;
-    }
-    while (p->next < MESSAGE_COUNT && !p->finished)
-        send_message(p, p->next++);
-}
-
-static bool message_matches(const peer *p, size_t i, const uint8_t *data, size_t len, bool is_text)
-{
-    if (len != p->sizes[i] || is_text != message_is_text(i))
-        return false;
-    if (i < 2)
-        return memcmp(data, i == 0 ? hello : hello_world, len) == 0;
-    for (size_t k = 0; k < len; k++) {
-        if (data[k] != (uint8_t)((k ^ (k >> 8) ^ (k >> 16)) + i))
-            return false;
-    }
-    return true;
-}
-
-static void count_echo(peer *p, size_t i)
-{
-    p->echoed[i] = true;
-    if (i < MESSAGES_REQUIRED)
-        p->echo_ok++;
-    else if (i == 8)
-        p->empty_text = true;
-    else
-        p->empty_binary = true;
-}
-
-static void explain_bad_echo(const peer *p, const uint8_t *data, size_t len, bool is_text)
-{
-    size_t i = p->echo_next, k = 0;
-
-    if (p->lossy_channel || i >= MESSAGE_COUNT) {
-        app_error("an echo of %zu bytes that fits no message", len);
-        return;
-    }
-    while (i >= 2 && k < len && k < p->sizes[i] && data[k] == (uint8_t)((k ^ (k >> 8) ^ (k >> 16)) + i))
-        k++;
-    app_error("echo of message %zu: %s of %zu bytes where %s of %zu went out; they differ from byte %zu on", i,
-              is_text ? "text" : "binary", len, message_is_text(i) ? "text" : "binary", p->sizes[i], k);
-}
-
-static void echo_came(peer *p, const uint8_t *data, size_t len, bool is_text)
-{
-    if (p->restart_message_sent && len == sizeof(restart_text) - 1 && memcmp(data, restart_text, len) == 0) {
-        p->restart_echoed = true;
-        check_conditions(p);
-        return;
-    }
-    /* In order: the next one, or behind a lost empty one. On lossy channels: any that has not come yet. */
-    size_t first = p->lossy_channel ? 0 : p->echo_next;
-    for (size_t i = first; i < MESSAGE_COUNT; i++) {
-        if (p->echoed[i] || !message_matches(p, i, data, len, is_text))
-            continue;
-        if (!p->lossy_channel && i > first && first < MESSAGES_REQUIRED)
-            break;
-        count_echo(p, i);
-        p->echo_next = i + 1;
-        if (p->lossy_channel)
-            send_next_lossy(p);
-        check_done(p);
-        return;
-    }
-    p->bad++;
-    explain_bad_echo(p, data, len, is_text);
-}
-
-/* ---- the channel ---- */
-
-static void on_message(void *user, duet_dc *dc, const uint8_t *data, size_t len, bool is_text)
+static void data_closed(void *user)
 {
     peer *p = user;
 
-    p->received++;
-    if (p->options.is_offer) {
-        echo_came(p, data, len, is_text);
-        return;
-    }
-    int err = duet_dc_send(dc, data, len, is_text);
-    if (err != DUET_OK) {
-        fail(p, "echo", err);
-        return;
-    }
-    p->sent++;
-    if (len > p->max_sent)
-        p->max_sent = (unsigned)len;
-    if (p->sent >= (p->lossy_channel ? LOSSY_REQUIRED : MESSAGES_REQUIRED))
-        data_passed(p);
-}
-
-static void on_open(void *user, duet_dc *dc)
-{
-    peer *p = user;
-
-    (void)dc;
-    p->opened = true;
-    if (p->options.is_offer)
-        start_test(p);
-}
-
-static void on_close(void *user, duet_dc *dc)
-{
-    peer *p = user;
-
-    (void)dc;
-    if (!p->signaling.done_sent && !p->finished)
+    if (!p->signaling.done_sent)
         finish(p, false, "the data channel closed");
-}
-
-static void use_channel(peer *p, duet_dc *dc)
-{
-    duet_dc_callbacks callbacks = {
-        .size = sizeof(callbacks), .on_open = on_open, .on_message = on_message, .on_close = on_close, .user = p};
-
-    p->channel = dc;
-    p->lossy_channel =
-        !duet_dc_is_ordered(dc) || duet_dc_max_retransmits(dc) >= 0 || duet_dc_max_packet_life_time(dc) >= 0;
-    duet_dc_set_callbacks(dc, &callbacks);
 }
 
 static void on_data_channel(void *user, duet_pc *pc, duet_dc *dc)
@@ -440,54 +207,25 @@ static void on_data_channel(void *user, duet_pc *pc, duet_dc *dc)
     peer *p = user;
 
     (void)pc;
-    if (p->options.is_offer || p->channel)
-        return;
-    use_channel(p, dc);
-    p->opened = true;
+    peer_data_channel(&p->data, dc);
 }
 
-static void read_channel_init(const json_t *chan, duet_dc_init *init)
+static void start_data(peer *p)
 {
-    const json_t *v;
-
-    duet_dc_init_defaults(init);
-    if (!chan)
-        return;
-    init->unordered = json_is_false(json_object_get(chan, "ordered"));
-    if ((v = json_object_get(chan, "maxRetransmits")) && json_is_integer(v))
-        init->max_retransmits = (int)json_integer_value(v);
-    if ((v = json_object_get(chan, "maxPacketLifeTime")) && json_is_integer(v))
-        init->max_packet_life_time = (int)json_integer_value(v);
-    if ((v = json_object_get(chan, "protocol")) && json_is_string(v))
-        init->protocol = json_string_value(v);
-    init->negotiated = json_is_true(json_object_get(chan, "negotiated"));
-    if ((v = json_object_get(chan, "id")) && json_is_integer(v))
-        init->id = (uint16_t)json_integer_value(v);
-}
-
-static void create_channel(peer *p)
-{
-    duet_dc_init init;
-    duet_dc *dc = NULL;
-
-    read_channel_init(p->options.chan, &init);
-    if (!p->options.data || (!p->options.is_offer && !init.negotiated))
-        return;
-    int err = duet_pc_create_data_channel(p->pc, "chat", &init, &dc);
-    if (err == DUET_OK)
-        use_channel(p, dc);
-    else
-        fail(p, "--chan", err);
+    p->data.connection = &p->connection;
+    p->data.is_offer = p->options.is_offer;
+    p->data.asked_for = p->options.data;
+    p->data.init = p->options.chan;
+    p->data.on_progress = check_conditions;
+    p->data.on_failed = data_failed;
+    p->data.on_closed = data_closed;
+    p->data.user = p;
+    peer_data_start(&p->data);
 }
 
 /* ---- media ---- */
 
 #ifdef DUET_HAVE_MEDIA
-static void media_passed(void *user)
-{
-    check_conditions(user);
-}
-
 static void on_track(void *user, duet_pc *pc, duet_transceiver *transceiver)
 {
     peer *p = user;
@@ -502,7 +240,7 @@ static void start_media(peer *p)
     p->media.video = p->options.video;
     p->media.echo = p->options.echo;
     p->media.codec = p->options.codec;
-    p->media.on_passed = media_passed;
+    p->media.on_passed = check_conditions;
     p->media.user = p;
     int err = peer_media_start(&p->media, p->pc, p->net);
     if (err != DUET_OK)
@@ -761,7 +499,7 @@ static int run(peer *p)
 #ifdef DUET_HAVE_MEDIA
     start_media(p);
 #endif
-    create_channel(p);
+    start_data(p);
     p->signaling = (line_signaling){.connection = &p->connection,
                                     .is_offer = p->options.is_offer,
                                     .no_trickle = p->options.no_trickle,
@@ -776,9 +514,9 @@ static int run(peer *p)
         duet_net_run(p->net);
     write_result(p);
     duet_net_timer_cancel(p->timeout);
-    duet_net_timer_cancel(p->lossy);
     duet_net_timer_cancel(p->restart);
     line_signaling_stop(&p->signaling);
+    peer_data_stop(&p->data);
 #ifdef DUET_HAVE_MEDIA
     peer_media_stop(&p->media);
 #endif
