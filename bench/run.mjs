@@ -82,7 +82,7 @@ const kib = (list) => middle(list, (r) => r.kib_per_connection);
 const turn = await turnBench(build, { seconds: Number(values.seconds), rounds, say });
 const signaling = await signalingBench(build, { seconds: Number(values.seconds), rounds, say });
 
-const media = mediaBench(build, say);
+const media = mediaBench(build, { seconds: Number(values.seconds), rounds, say });
 
 say('parsers and allocations');
 const parse = run(join(build, 'bench/bench_parse'), [join(here, '../tests/data/sdp/chromium-offer-av-data.sdp')]);
