@@ -343,4 +343,38 @@ static inline void pair_run(media_pair *p, duet_time duration)
         pair_step(p);
 }
 
+/* 30 frames of five packets each second. */
+static inline void pair_send_video(media_pair *p, duet_send_stream *stream, uint32_t *counter, duet_time duration)
+{
+    duet_time end = p->now + duration, next = p->now;
+    uint32_t base = duet_send_stream_timestamp_base(stream);
+
+    while (p->now < end) {
+        if (p->now >= next) {
+            for (int i = 0; i < 5; i++, (*counter)++)
+                assert_int_equal(pair_send(p, stream, 96, *counter, base + *counter / 5 * 3000, 1000), DUET_OK);
+            next += 33333;
+        }
+        pair_step(p);
+    }
+}
+
+static inline size_t pair_missing(const pair_side *side, uint32_t count)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        n += side->got[i] == 0;
+    return n;
+}
+
+static inline size_t pair_count_rtcp(const pair_side *side, uint8_t type, uint8_t count)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < side->rtcp; i++)
+        n += side->rtcp_type[i] == type && side->rtcp_count[i] == count;
+    return n;
+}
+
 #endif

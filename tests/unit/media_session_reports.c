@@ -1,0 +1,209 @@
+/* RTP sessions: sender and receiver reports, when they are sent, and what both ends learn from them. RFC 3550, 3611, 5506. */
+#include "media_pair.h"
+
+static void reports_tell_loss_jitter_and_round_trip(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(10);
+    duet_send_stream *stream, *back;
+    duet_send_stream_stats out;
+    duet_receive_stream_stats in;
+    uint64_t ntp, ntp_later;
+
+    p->loss = 0.1;
+    p->rtcp_is_safe = true;
+    p->delay = DUET_MS(75);
+    pair_add_audio(p, "a");
+    pair_stream(p, 0, "a", &stream);
+    pair_stream(p, 1, "a", &back);
+    for (uint32_t i = 0; i < 1500; i++) {
+        pair_send(p, stream, 111, i, 960 * i, 100);
+        pair_send(p, back, 111, i, 960 * i, 100);
+        pair_run(p, DUET_MS(20));
+    }
+    duet_send_stream_get_stats(stream, &out);
+    duet_receive_stream_get_stats(p->side[1].stream, &in);
+    assert_true(out.has_remote);
+    assert_in_range(out.round_trip_time, DUET_MS(149), DUET_MS(153));
+    assert_in_range(out.total_round_trip_time / out.round_trip_time_measurements, DUET_MS(149), DUET_MS(153));
+    assert_in_range(duet_rtp_session_rtt(p->side[0].session), DUET_MS(149), DUET_MS(153));
+    assert_in_range(in.packets_lost, 110, 190);
+    assert_in_range(out.remote_packets_lost, in.packets_lost - 20, in.packets_lost);
+    assert_in_range(out.remote_packets_received + (uint64_t)out.remote_packets_lost, 1400, 1500);
+    assert_true(out.remote_jitter < 0.002 && in.jitter < 0.002);
+    assert_true(in.has_remote);
+    assert_in_range(in.remote_packets_sent, 1400, 1500);
+    assert_int_equal(in.remote_bytes_sent, in.remote_packets_sent * 100);
+    /* The sender's clock of a timestamp: one second is 48000 of them. */
+    assert_true(duet_receive_stream_ntp_of(p->side[1].stream, 960 * 1000, &ntp));
+    assert_true(duet_receive_stream_ntp_of(p->side[1].stream, 960 * 1000 + 48000, &ntp_later));
+    assert_true(ntp_later - ntp == (uint64_t)1 << 32);
+    /* Packet 1000 was captured 20 s after second 100. */
+    int64_t off = (int64_t)(ntp - (0xe000000000000000u + ((uint64_t)120 << 32)));
+    assert_true(off > -(1 << 23) && off < 1 << 23); /* 2 ms */
+    pair_free(p);
+}
+
+static void jitter_is_measured_in_seconds(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(11);
+    duet_send_stream *stream;
+    duet_receive_stream_stats in;
+
+    p->jitter = DUET_MS(20);
+    pair_add_audio(p, "a");
+    pair_stream(p, 0, "a", &stream);
+    for (uint32_t i = 0; i < 1000; i++) {
+        pair_send(p, stream, 111, i, 960 * i, 100);
+        pair_run(p, DUET_MS(20));
+    }
+    duet_receive_stream_get_stats(p->side[1].stream, &in);
+    /* The mean difference of two even spreads over 20 ms is a third of it. */
+    assert_true(in.jitter > 0.004 && in.jitter < 0.010);
+    pair_free(p);
+}
+
+static void reports_come_soon_and_then_at_random_within_a_second(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(12);
+    duet_send_stream *stream;
+    duet_time began = p->now, before = 0;
+    size_t reports = 0;
+
+    pair_add_audio(p, "a");
+    pair_stream(p, 0, "a", &stream);
+    for (uint32_t i = 0; i < 1500; i++) {
+        pair_send(p, stream, 111, i, 960 * i, 100);
+        pair_run(p, DUET_MS(20));
+    }
+    const pair_side *s = &p->side[1];
+    bool spread = false;
+    for (size_t i = 0; i < s->rtcp; i++) {
+        if (s->rtcp_type[i] != DUET_RTCP_SR)
+            continue;
+        if (reports++ == 0)
+            assert_in_range(s->rtcp_at[i] - began, DUET_MS(20), DUET_MS(500));
+        else
+            assert_in_range(s->rtcp_at[i] - before, DUET_MS(250), DUET_MS(1000));
+        spread = spread || (reports > 1 && s->rtcp_at[i] - before > DUET_MS(600));
+        before = s->rtcp_at[i];
+    }
+    assert_true(spread);
+    assert_in_range(reports, 35, 80);
+    pair_free(p);
+}
+
+static void receivers_measure_the_round_trip_with_extended_reports(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(13);
+    const duet_codec *codecs[] = {&pair_vp8, &pair_rtx};
+    duet_rtp_section section = pair_section("v", true, codecs, 2);
+    duet_send_stream *stream;
+    uint32_t counter = 0;
+
+    section.receiver_rtt = true;
+    for (int i = 0; i < 2; i++)
+        duet_rtp_session_set_section(p->side[i].session, &section);
+    pair_stream(p, 0, "v", &stream);
+    pair_send_video(p, stream, &counter, DUET_SECONDS(4));
+    assert_in_range(duet_rtp_session_rtt(p->side[1].session), DUET_MS(38), DUET_MS(44));
+    pair_free(p);
+}
+
+static void many_streams_are_reported_in_packets_that_fit(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(22);
+    duet_send_stream *streams[60];
+    duet_send_stream_stats out;
+
+    pair_add_audio(p, "a");
+    for (int i = 0; i < 60; i++)
+        assert_int_equal(pair_stream(p, 0, "a", &streams[i]), DUET_OK);
+    for (uint32_t i = 0; i < 150; i++) {
+        for (int k = 0; k < 60; k++)
+            pair_send(p, streams[k], 111, i, 960 * i, 100);
+        pair_run(p, DUET_MS(20));
+    }
+    assert_int_equal(p->side[1].streams, 60);
+    for (int k = 0; k < 60; k++) {
+        duet_send_stream_get_stats(streams[k], &out);
+        assert_true(out.has_remote);
+        assert_true(out.round_trip_time > 0);
+    }
+    pair_free(p);
+}
+
+static bool saw_bare_feedback;
+static void look_for_bare_feedback(pair_side *side, duet_rtp_outgoing *out)
+{
+    (void)side;
+    if (out->is_rtcp && out->data[1] != DUET_RTCP_SR && out->data[1] != DUET_RTCP_RR)
+        saw_bare_feedback = true;
+}
+
+static void feedback_is_compound_unless_reduced_size_is_agreed(void **state)
+{
+    (void)state;
+
+    for (int reduced = 0; reduced < 2; reduced++) {
+        media_pair *p = pair_new(21);
+        const duet_codec *codecs[] = {&pair_vp8, &pair_rtx};
+        duet_rtp_section section = pair_section("v", true, codecs, 2);
+        duet_send_stream *stream;
+        uint32_t counter = 0;
+        section.reduced_size = reduced;
+        for (int i = 0; i < 2; i++)
+            duet_rtp_session_set_section(p->side[i].session, &section);
+        saw_bare_feedback = false;
+        p->side[1].on_output = look_for_bare_feedback;
+        pair_stream(p, 0, "v", &stream);
+        pair_send_video(p, stream, &counter, DUET_SECONDS(2));
+        assert_int_equal(saw_bare_feedback, reduced);
+        assert_true(pair_count_rtcp(&p->side[0], DUET_RTCP_RTPFB, DUET_RTCP_FMT_TRANSPORT_CC) > 10);
+        duet_rtp_session_stats s;
+        duet_rtp_session_get_stats(p->side[0].session, &s);
+        assert_int_equal(s.rtcp_malformed, 0);
+        pair_free(p);
+    }
+}
+
+static void silence_needs_no_timer(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(26);
+    duet_send_stream *stream;
+    uint32_t counter = 0;
+
+    pair_add_video(p, "v");
+    pair_stream(p, 0, "v", &stream);
+    assert_true(duet_rtp_session_deadline(p->side[0].session) == DUET_NEVER);
+    pair_send_video(p, stream, &counter, DUET_SECONDS(1));
+    assert_true(duet_rtp_session_deadline(p->side[0].session) < p->now + DUET_SECONDS(2));
+    pair_run(p, DUET_SECONDS(10));
+    for (int i = 0; i < 2; i++)
+        assert_true(duet_rtp_session_deadline(p->side[i].session) == DUET_NEVER);
+    size_t rtcp = p->side[0].rtcp;
+    pair_send_video(p, stream, &counter, DUET_SECONDS(2));
+    assert_true(pair_count_rtcp(&p->side[0], DUET_RTCP_RR, 1) > 3);
+    assert_true(p->side[0].rtcp > rtcp);
+    assert_int_equal(pair_missing(&p->side[1], counter), 0);
+    pair_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reports_tell_loss_jitter_and_round_trip),
+        cmocka_unit_test(jitter_is_measured_in_seconds),
+        cmocka_unit_test(reports_come_soon_and_then_at_random_within_a_second),
+        cmocka_unit_test(receivers_measure_the_round_trip_with_extended_reports),
+        cmocka_unit_test(many_streams_are_reported_in_packets_that_fit),
+        cmocka_unit_test(feedback_is_compound_unless_reduced_size_is_agreed),
+        cmocka_unit_test(silence_needs_no_timer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
