@@ -1,11 +1,7 @@
 /* Feeds a whole peer datagrams in every state of a call: raw ones, and real ones of this very call that are changed,
  * shortened, repeated or sent from elsewhere. Whatever comes, nothing breaks; and once two peers are connected, no
  * datagram that a third one can make ends it or changes what they say. */
-#include "base/bytes.h"
-#include "duet/peer.h"
-#include "duet/sim.h"
-#include <stdlib.h>
-#include <string.h>
+#include "peer_world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,28 +14,9 @@ typedef struct captured {
     uint8_t data[BYTES_MAX];
 } captured;
 
-typedef struct end {
-    struct end *other;
-    duet_env env;
-    duet_pc *pc;
-    duet_dc *dc;
-    bool open;
-    unsigned received, wrong;
-} end;
-
-static duet_sim *sim;
-static end alice, bob;
 static captured captures[CAPTURE];
 static size_t captured_count;
 static bool capturing;
-static duet_certificate *certificate; /* made once: it costs more than all the rest */
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
 static void on_trace(void *user, const duet_trace_event *e)
 {
     (void)user;
@@ -52,96 +29,17 @@ static void on_trace(void *user, const duet_trace_event *e)
     memcpy(c->data, e->data, e->len);
 }
 
-static void on_candidate(void *user, duet_pc *pc, const duet_pc_candidate *candidate)
+static void answer_if_asked(void)
 {
-    (void)pc;
-    (void)duet_pc_add_ice_candidate(((end *)user)->other->pc, candidate);
-}
-
-static void on_open(void *user, duet_dc *dc)
-{
-    (void)dc;
-    ((end *)user)->open = true;
-}
-
-static void on_message(void *user, duet_dc *dc, const uint8_t *data, size_t len, bool is_text)
-{
-    end *e = user;
-
-    (void)dc, (void)is_text;
-    e->received++;
-    e->wrong += len != 5 || memcmp(data, "hello", 5) != 0;
-}
-
-static void use(void *user, duet_pc *pc, duet_dc *dc)
-{
-    duet_dc_callbacks callbacks = {
-        .size = sizeof(callbacks), .on_open = on_open, .on_message = on_message, .user = user};
-
-    (void)pc;
-    ((end *)user)->dc = dc;
-    duet_dc_set_callbacks(dc, &callbacks);
-}
-
-static void create(end *e, end *other, const char *address)
-{
-    duet_pc_config config = DUET_PC_CONFIG_INIT;
-    duet_sim_link link = {.delay = DUET_MS(5)};
-    duet_sim_host *host;
-
-    *e = (end){.other = other, .env = DUET_ENV_INIT};
-    e->env.random = duet_sim_random;
-    e->env.trace = on_trace;
-    e->env.user = sim;
-    config.env = &e->env;
-    config.certificate = certificate;
-    config.sctp_streams = 8; /* usrsctp clears its memory for each */
-    config.on_ice_candidate = on_candidate;
-    config.on_data_channel = use;
-    config.user = e;
-    require(duet_sim_host_create(&host, sim, "host") == DUET_OK);
-    require(duet_sim_host_add_address(host, address, &link, &link) == DUET_OK);
-    require(duet_pc_create(&e->pc, &config) == DUET_OK);
-    require(duet_sim_add(host, e->pc) == DUET_OK);
-}
-
-static void pass_description(end *from)
-{
-    duet_sdp_type type;
-    char *sdp;
-
-    require(duet_pc_local_description(from->pc, &type, &sdp) == DUET_OK);
-    require(duet_pc_set_remote_description(from->other->pc, type, sdp) == DUET_OK);
-    free(sdp);
-}
-
-static bool both_open(void *arg)
-{
-    (void)arg;
-    return alice.open && bob.open;
-}
-
-static void run(duet_time span)
-{
-    duet_sim_run(sim, duet_sim_now(sim) + span);
-}
-
-static void answer(void)
-{
-    if (duet_pc_signaling_state(bob.pc) != DUET_SIGNALING_HAVE_REMOTE_OFFER)
-        return;
-    require(duet_pc_set_local_description(bob.pc, DUET_SDP_ANSWER, NULL) == DUET_OK);
-    pass_description(&bob);
+    if (duet_pc_signaling_state(bob.pc) == DUET_SIGNALING_HAVE_REMOTE_OFFER)
+        answer();
 }
 
 enum stage { NEW, GATHERED, OFFERED, CHECKING, HANDSHAKE, ASSOCIATING, CONNECTED, STAGES };
 
 static void reach(unsigned stage)
 {
-    duet_dc *dc;
-
-    require(duet_pc_create_data_channel(alice.pc, "fuzz", NULL, &dc) == DUET_OK);
-    use(&alice, alice.pc, dc);
+    make_channel();
     if (stage == NEW)
         return;
     require(duet_pc_set_local_description(alice.pc, DUET_SDP_OFFER, NULL) == DUET_OK);
@@ -156,7 +54,7 @@ static void reach(unsigned stage)
     if (stage < CONNECTED)
         run(DUET_MS(5) * (stage - CHECKING) * 6);
     else
-        require(duet_sim_run_until(sim, both_open, NULL, duet_sim_now(sim) + DUET_SECONDS(10)));
+        wait_until_open();
 }
 
 /* ---- the attack ---- */
@@ -214,7 +112,7 @@ static void attack(duet_reader *r)
             run(DUET_MS(how & 31));
             break;
         case 1:
-            answer();
+            answer_if_asked();
             break;
         case 2:
             if (alice.open)
@@ -231,58 +129,20 @@ static void attack(duet_reader *r)
     }
 }
 
-static unsigned expected;
-
-static bool has_come(void *arg)
-{
-    (void)arg;
-    return bob.received >= expected;
-}
-
-/* Two connected peers go on, whatever was sent to them. */
-static void still_talking(void)
-{
-    run(DUET_MS(500)); /* what was said during the attack arrives */
-    expected = bob.received + 1;
-    require(duet_pc_connection_state(alice.pc) == DUET_PC_CONNECTED);
-    require(duet_pc_connection_state(bob.pc) == DUET_PC_CONNECTED);
-    require(duet_dc_send(alice.dc, "hello", 5, true) == DUET_OK);
-    require(duet_sim_run_until(sim, has_come, NULL, duet_sim_now(sim) + DUET_SECONDS(5)));
-    require(bob.received == expected && bob.wrong == 0);
-}
-
-static void destroy(end *e)
-{
-    duet_sim_remove(sim, e->pc);
-    duet_pc_destroy(e->pc);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    duet_sim_config config;
+    duet_pc_config config = DUET_PC_CONFIG_INIT;
     duet_reader r = duet_reader_init(data, size);
     unsigned stage = duet_read_u8(&r) % STAGES;
 
-    if (!certificate)
-        require(duet_certificate_generate(&certificate, NULL, DUET_KEY_ECDSA_P256, 0) == DUET_OK);
-    duet_sim_config_init(&config);
-    config.seed = 1;
-    config.start = DUET_SECONDS(1);
-    require(duet_sim_create(&sim, &config) == DUET_OK);
-    duet_determinism_begin(sim, 1);
     captured_count = 0;
     capturing = true;
-    create(&alice, &bob, "10.0.0.1");
-    create(&bob, &alice, "10.0.0.2");
+    world_begin(&config, on_trace);
     reach(stage);
     attack(&r);
     capturing = false;
     if (stage == CONNECTED)
-        still_talking();
-    destroy(&alice);
-    destroy(&bob);
-    run(DUET_MS(50));
-    duet_sim_destroy(sim);
-    duet_determinism_end();
+        still_talking(&bob);
+    world_end();
     return 0;
 }

@@ -1,12 +1,9 @@
 /* Feeds the media of a connected call what only its peer could send: RTP and RTCP of any content, protected with the call's
  * own keys, and real packets of this call that are changed, repeated or cut before they are protected. Sessions, jitter
  * buffers, decoders and senders have to bear it, and the call goes on. */
-#include "base/bytes.h"
 #include "duet/rtp.h"
-#include "duet/sim.h"
 #include "peer/media_io.h"
-#include <stdlib.h>
-#include <string.h>
+#include "peer_world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,37 +18,28 @@ typedef struct captured {
     uint8_t data[PACKET_MAX];
 } captured;
 
-typedef struct end {
-    struct end *other;
-    duet_env env;
-    duet_pc *pc;
-    duet_dc *dc;
+/* What a side has beside its end of the call. */
+typedef struct party {
     duet_transceiver *audio, *video;
-    const char *address;
     uint16_t port;
-    bool open;
-    unsigned received, wrong;
     captured captures[CAPTURE];
     size_t captured_count;
     uint16_t sequence; /* of what is made up */
     uint32_t timestamp;
-} end;
+} party;
 
-static duet_sim *sim;
-static end alice, bob;
-static duet_certificate *certificate; /* made once: it costs more than all the rest */
+static party parties[2];
 
-static void require(bool holds)
+static party *party_of(const end *e)
 {
-    if (!holds)
-        abort();
+    return &parties[e == &bob];
 }
 
 /* ---- the call ---- */
 
 static void on_trace(void *user, const duet_trace_event *e)
 {
-    end *from = user;
+    party *from = party_of(user);
 
     if (e->kind == DUET_TRACE_PACKET && e->layer == DUET_LAYER_DATAGRAM && e->outgoing)
         from->port = e->path->local.port;
@@ -65,45 +53,6 @@ static void on_trace(void *user, const duet_trace_event *e)
     duet_reader r = duet_reader_init(e->data + 2, e->len - 2); /* what is made up goes on where the call is */
     from->sequence = duet_read_u16(&r);
     from->timestamp = duet_read_u32(&r);
-}
-
-static int random_bytes(void *user, uint8_t *out, size_t len)
-{
-    (void)user;
-    return duet_sim_random(sim, out, len);
-}
-
-static void on_candidate(void *user, duet_pc *pc, const duet_pc_candidate *candidate)
-{
-    (void)pc;
-    (void)duet_pc_add_ice_candidate(((end *)user)->other->pc, candidate);
-}
-
-static void on_open(void *user, duet_dc *dc)
-{
-    (void)dc;
-    ((end *)user)->open = true;
-}
-
-static void on_message(void *user, duet_dc *dc, const uint8_t *data, size_t len, bool is_text)
-{
-    end *e = user;
-
-    (void)is_text;
-    e->received++;
-    e->wrong += len != 5 || memcmp(data, "hello", 5) != 0;
-    if (e == &bob)
-        (void)duet_dc_send(dc, data, len, true);
-}
-
-static void use(void *user, duet_pc *pc, duet_dc *dc)
-{
-    duet_dc_callbacks callbacks = {
-        .size = sizeof(callbacks), .on_open = on_open, .on_message = on_message, .user = user};
-
-    (void)pc;
-    ((end *)user)->dc = dc;
-    duet_dc_set_callbacks(dc, &callbacks);
 }
 
 static void on_frame(void *user, duet_receiver *receiver, const duet_incoming_frame *frame)
@@ -135,68 +84,24 @@ static duet_transceiver *add(end *e, duet_sdp_media_kind kind)
     return duet_sender_transceiver(sender);
 }
 
-static void create(end *e, end *other, const char *address)
+static void add_media(end *e)
 {
-    duet_pc_config config = DUET_PC_CONFIG_INIT;
-    duet_sim_link link = {.delay = DUET_MS(5)};
-    duet_sim_host *host;
-
-    memset(e, 0, sizeof(*e));
-    e->other = other;
-    e->address = address;
-    e->env = (duet_env)DUET_ENV_INIT;
-    e->env.random = random_bytes;
-    e->env.trace = on_trace;
-    e->env.user = e;
-    config.env = &e->env;
-    config.certificate = certificate;
-    config.codecs = duet_codecs();
-    config.sctp_streams = 8; /* usrsctp clears its memory for each */
-    config.on_ice_candidate = on_candidate;
-    config.on_data_channel = use;
-    config.user = e;
-    require(duet_sim_host_create(&host, sim, "host") == DUET_OK);
-    require(duet_sim_host_add_address(host, address, &link, &link) == DUET_OK);
-    require(duet_pc_create(&e->pc, &config) == DUET_OK);
-    require(duet_sim_add(host, e->pc) == DUET_OK);
-    e->audio = add(e, DUET_SDP_AUDIO);
-    e->video = add(e, DUET_SDP_VIDEO);
+    party_of(e)->audio = add(e, DUET_SDP_AUDIO);
+    party_of(e)->video = add(e, DUET_SDP_VIDEO);
 }
 
-static void pass_description(end *from)
+static bool sends_video(const end *e)
 {
-    duet_sdp_type type;
-    char *sdp;
-
-    require(duet_pc_local_description(from->pc, &type, &sdp) == DUET_OK);
-    require(duet_pc_set_remote_description(from->other->pc, type, sdp) == DUET_OK);
-    free(sdp);
-}
-
-static bool both_open(void *arg)
-{
-    (void)arg;
-    return alice.open && bob.open;
-}
-
-static void run(duet_time span)
-{
-    duet_sim_run(sim, duet_sim_now(sim) + span);
+    return duet_sender_is_active(duet_transceiver_sender(party_of(e)->video));
 }
 
 static void connect_both(void)
 {
-    duet_dc *dc;
-
-    require(duet_pc_create_data_channel(alice.pc, "fuzz", NULL, &dc) == DUET_OK);
-    use(&alice, alice.pc, dc);
-    require(duet_pc_set_local_description(alice.pc, DUET_SDP_OFFER, NULL) == DUET_OK);
-    pass_description(&alice);
-    require(duet_pc_set_local_description(bob.pc, DUET_SDP_ANSWER, NULL) == DUET_OK);
-    pass_description(&bob);
-    require(duet_sim_run_until(sim, both_open, NULL, duet_sim_now(sim) + DUET_SECONDS(10)));
-    require(duet_sender_is_active(duet_transceiver_sender(alice.video)));
-    require(duet_sender_is_active(duet_transceiver_sender(bob.video)));
+    make_channel();
+    offer();
+    answer();
+    wait_until_open();
+    require(sends_video(&alice) && sends_video(&bob));
 }
 
 /* ---- real media ---- */
@@ -204,14 +109,14 @@ static void connect_both(void)
 static void send_real(end *e, uint8_t how, duet_reader *r)
 {
     uint8_t data[600] = {0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00}; /* a key frame of VP8, to look at */
-    duet_transceiver *t = how & 1 ? e->video : e->audio;
+    duet_transceiver *t = how & 1 ? party_of(e)->video : party_of(e)->audio;
     duet_outgoing_frame frame = {.data = data,
                                  .payload_type = DUET_FRAME_OWN_CODEC,
                                  .info = {.is_keyframe = true, .temporal_id = -1},
                                  .captured = duet_sim_now(sim)};
 
     if (how & 2)
-        (void)duet_sender_insert_dtmf(duet_transceiver_sender(e->audio), how & 15, DUET_MS(100));
+        (void)duet_sender_insert_dtmf(duet_transceiver_sender(party_of(e)->audio), how & 15, DUET_MS(100));
     if (!(how & 1))
         data[0] = 0x78; /* TOC of Opus: CELT, 20 ms */
     frame.len = 10 + duet_read_u8(r) * 2u;
@@ -223,7 +128,7 @@ static void play(end *e)
     int16_t samples[480 * 2];
 
     for (int i = 0; i < 4; i++)
-        require(duet_receiver_read_audio(duet_transceiver_receiver(e->audio), samples, 480, 2) == DUET_OK);
+        require(duet_receiver_read_audio(duet_transceiver_receiver(party_of(e)->audio), samples, 480, 2) == DUET_OK);
 }
 
 /* ---- what only the peer can send ---- */
@@ -237,24 +142,25 @@ static void send_protected(end *from, uint8_t *packet, size_t len, size_t capaci
 
     if (err != DUET_OK)
         return; /* no packet at all, or an index that was used */
-    require(duet_address_parse(&source, from->address, from->port) == DUET_OK);
-    require(duet_address_parse(&target, from->other->address, from->other->port) == DUET_OK);
+    require(duet_address_parse(&source, from->address, party_of(from)->port) == DUET_OK);
+    require(duet_address_parse(&target, from->other->address, party_of(from->other)->port) == DUET_OK);
     (void)duet_sim_send(sim, &source, &target, packet, len);
 }
 
 static uint32_t some_ssrc(const end *from, uint8_t which)
 {
-    const uint32_t known[] = {from->audio->sender.ssrc,        from->video->sender.ssrc,
-                              from->video->sender.rtx_ssrc,    from->other->audio->sender.ssrc,
-                              from->other->video->sender.ssrc, from->other->video->sender.rtx_ssrc,
-                              0x10000 + (which >> 3u),         which};
+    const party *own = party_of(from), *other = party_of(from->other);
+    const uint32_t known[] = {own->audio->sender.ssrc,     own->video->sender.ssrc,
+                              own->video->sender.rtx_ssrc, other->audio->sender.ssrc,
+                              other->video->sender.ssrc,   other->video->sender.rtx_ssrc,
+                              0x10000 + (which >> 3u),     which};
 
     return known[which % SSRCS_MAX];
 }
 
 static uint8_t some_payload_type(const end *from, uint8_t which)
 {
-    const pc_send *s = (which & 1 ? from->video : from->audio)->sender.send;
+    const pc_send *s = (which & 1 ? party_of(from)->video : party_of(from)->audio)->sender.send;
 
     if (which & 0x80 || !s || s->codec_count == 0)
         return which & 127;
@@ -266,14 +172,15 @@ static void send_rtp(end *from, duet_reader *r)
 {
     uint8_t packet[PACKET_MAX + TRAILER_MAX], first = duet_read_u8(r), type = duet_read_u8(r);
     uint8_t steps = duet_read_u8(r);
+    party *p = party_of(from);
     duet_writer w = duet_writer_init(packet, PACKET_MAX);
 
-    from->sequence = (uint16_t)(from->sequence + (steps & 0x80 ? duet_read_u16(r) : (steps & 15)));
-    from->timestamp += steps & 0x40 ? duet_read_u32(r) : (steps & 0x3Fu) * 240;
+    p->sequence = (uint16_t)(p->sequence + (steps & 0x80 ? duet_read_u16(r) : (steps & 15)));
+    p->timestamp += steps & 0x40 ? duet_read_u32(r) : (steps & 0x3Fu) * 240;
     duet_write_u8(&w, (uint8_t)(0x80 | (first & 0x3F)));
     duet_write_u8(&w, (uint8_t)((first & 0x40 ? 0x80 : 0) | some_payload_type(from, type)));
-    duet_write_u16(&w, from->sequence);
-    duet_write_u32(&w, from->timestamp);
+    duet_write_u16(&w, p->sequence);
+    duet_write_u32(&w, p->timestamp);
     duet_write_u32(&w, some_ssrc(from, duet_read_u8(r)));
     size_t len = duet_read_u8(r);
     duet_bytes rest = duet_read_bytes(r, len < duet_reader_left(r) ? len : duet_reader_left(r));
@@ -307,11 +214,12 @@ static void send_rtcp(end *from, duet_reader *r)
 static void send_changed(end *from, duet_reader *r, uint8_t how)
 {
     uint8_t packet[PACKET_MAX + TRAILER_MAX];
-    size_t kept = from->captured_count < CAPTURE ? from->captured_count : CAPTURE;
+    const party *p = party_of(from);
+    size_t kept = p->captured_count < CAPTURE ? p->captured_count : CAPTURE;
 
     if (kept == 0)
         return;
-    const captured *c = &from->captures[(from->captured_count - 1 - duet_read_u8(r) % kept) % CAPTURE];
+    const captured *c = &p->captures[(p->captured_count - 1 - duet_read_u8(r) % kept) % CAPTURE];
     size_t len = c->len;
     memcpy(packet, c->data, len);
     for (unsigned changes = duet_read_u8(r) & 7; changes > 0; changes--) {
@@ -357,27 +265,6 @@ static void attack(duet_reader *r)
     }
 }
 
-static unsigned expected;
-
-static bool has_come_back(void *arg)
-{
-    (void)arg;
-    return alice.received >= expected;
-}
-
-/* The call goes on, whatever was sent in it. */
-static void still_talking(void)
-{
-    run(DUET_MS(200));
-    expected = alice.received + 1;
-    require(duet_pc_connection_state(alice.pc) == DUET_PC_CONNECTED);
-    require(duet_pc_connection_state(bob.pc) == DUET_PC_CONNECTED);
-    require(duet_dc_send(alice.dc, "hello", 5, true) == DUET_OK);
-    require(duet_sim_run_until(sim, has_come_back, NULL, duet_sim_now(sim) + DUET_SECONDS(5)));
-    require(alice.wrong == 0 && bob.wrong == 0);
-    require(duet_sender_is_active(duet_transceiver_sender(alice.video)));
-}
-
 static void count_member(void *user, duet_stats_kind kind, const char *id, const duet_stat *members, size_t count)
 {
     (void)kind, (void)members;
@@ -385,37 +272,31 @@ static void count_member(void *user, duet_stats_kind kind, const char *id, const
     require(id[0] != 0);
 }
 
-static void destroy(end *e)
+static void has_statistics(const end *e)
 {
     size_t members = 0;
 
     duet_pc_get_stats(e->pc, count_member, &members);
     require(members > 0);
-    duet_sim_remove(sim, e->pc);
-    duet_pc_destroy(e->pc);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    duet_sim_config config;
+    duet_pc_config config = DUET_PC_CONFIG_INIT;
     duet_reader r = duet_reader_init(data, size);
 
-    if (!certificate)
-        require(duet_certificate_generate(&certificate, NULL, DUET_KEY_ECDSA_P256, 0) == DUET_OK);
-    duet_sim_config_init(&config);
-    config.seed = 1;
-    config.start = DUET_SECONDS(1);
-    require(duet_sim_create(&sim, &config) == DUET_OK);
-    duet_determinism_begin(sim, 1);
-    create(&alice, &bob, "10.0.0.1");
-    create(&bob, &alice, "10.0.0.2");
+    memset(parties, 0, sizeof(parties));
+    config.codecs = duet_codecs();
+    world_begin(&config, on_trace);
+    bob.echoes = true;
+    add_media(&alice);
+    add_media(&bob);
     connect_both();
     attack(&r);
-    still_talking();
-    destroy(&alice);
-    destroy(&bob);
-    run(DUET_MS(50));
-    duet_sim_destroy(sim);
-    duet_determinism_end();
+    still_talking(&alice);
+    require(sends_video(&alice));
+    has_statistics(&alice);
+    has_statistics(&bob);
+    world_end();
     return 0;
 }
