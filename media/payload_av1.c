@@ -1,6 +1,7 @@
 /* AV1: "RTP Payload Format For AV1" of the Alliance for Open Media, version 1.0. Sections are those of that text, or of
  * the AV1 bitstream specification where it says so. A payload holds up to three OBU elements, so the last one needs no
  * length. OBUs carry no sizes on the wire; they get them back on arrival. */
+#include "media/bits.h"
 #include "media/payload_internal.h"
 #include <string.h>
 
@@ -24,47 +25,11 @@ enum {
     OBU_PADDING = 15,
 };
 
-#define LEB128_MAX 8 /* bytes */
-
 typedef struct obu {
     uint8_t header[2]; /* without OBU_HAS_SIZE */
     size_t header_len;
     duet_bytes payload;
 } obu;
-
-/* Up to eight bytes, and a value below 2^32: bitstream specification section 4.10.5. */
-static size_t read_leb128(duet_reader *r)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < LEB128_MAX; i++) {
-        uint8_t byte = duet_read_u8(r);
-        v |= (uint64_t)(byte & 0x7F) << (7 * i);
-        if (byte & 0x80)
-            continue;
-        if (v > UINT32_MAX)
-            break;
-        return (size_t)v;
-    }
-    r->failed = true;
-    return 0;
-}
-
-static size_t leb128_len(size_t v)
-{
-    size_t len = 1;
-
-    while (v >>= 7)
-        len++;
-    return len;
-}
-
-static void write_leb128(duet_writer *w, size_t v)
-{
-    for (; v >= 0x80; v >>= 7)
-        duet_write_u8(w, (uint8_t)(v | 0x80));
-    duet_write_u8(w, (uint8_t)v);
-}
 
 /* Reads one OBU; without a size it reaches to the end. */
 static int read_obu(duet_reader *r, obu *out)
@@ -74,7 +39,7 @@ static int read_obu(duet_reader *r, obu *out)
     out->header[0] = first & (uint8_t)~OBU_HAS_SIZE;
     out->header[1] = first & OBU_EXTENSION ? duet_read_u8(r) : 0;
     out->header_len = first & OBU_EXTENSION ? 2 : 1;
-    size_t size = first & OBU_HAS_SIZE ? read_leb128(r) : duet_reader_left(r);
+    size_t size = first & OBU_HAS_SIZE ? duet_read_leb128(r) : duet_reader_left(r);
     out->payload = duet_read_bytes(r, size);
     return r->failed || (first & OBU_FORBIDDEN) ? DUET_ERR_MALFORMED : DUET_OK;
 }
@@ -116,7 +81,7 @@ static int next_element(element_reader *e, duet_bytes *out)
 {
     unsigned count = e->flags >> AV1_W_SHIFT & 3u;
     bool has_length = count == 0 || ++e->index < count;
-    size_t len = has_length ? read_leb128(&e->r) : duet_reader_left(&e->r);
+    size_t len = has_length ? duet_read_leb128(&e->r) : duet_reader_left(&e->r);
 
     *out = duet_read_bytes(&e->r, len);
     bool missing = has_length && count > 0 && duet_reader_left(&e->r) == 0;
@@ -228,10 +193,10 @@ static void next(duet_packetizer *p, duet_writer *w)
 
     duet_write_u8(w, 0);
     while (count < AV1_ELEMENTS) { /* whole OBUs that leave room for another element */
-        size_t left = obu_left(p), len = left + leb128_len(left);
+        size_t left = obu_left(p), len = left + duet_leb128_len(left);
         if (left == p->wire_left || len + AV1_ELEMENT_MIN > space)
             break;
-        write_leb128(w, left);
+        duet_write_leb128(w, left);
         take(p, w, left);
         space -= len;
         count++;
@@ -247,7 +212,7 @@ static void next(duet_packetizer *p, duet_writer *w)
 /* The OBU from unit_start on is complete: gives it a size, or drops it. */
 static int finish_obu(duet_depacketizer *d)
 {
-    static const uint8_t room[LEB128_MAX];
+    static const uint8_t room[DUET_LEB128_MAX];
     duet_reader r = duet_reader_init(d->frame.data, d->frame.len);
     obu o;
 
@@ -259,7 +224,7 @@ static int finish_obu(duet_depacketizer *d)
         return DUET_OK;
     }
     size_t size = o.payload.len, from = d->frame.len - size;
-    size_t to = d->unit_start + o.header_len + leb128_len(size);
+    size_t to = d->unit_start + o.header_len + duet_leb128_len(size);
     if (to > from) {
         int err = duet_payload_append(d, (duet_bytes){room, to - from});
         if (err)
@@ -270,7 +235,7 @@ static int finish_obu(duet_depacketizer *d)
     duet_writer w = duet_writer_init(d->frame.data + d->unit_start, to - d->unit_start);
     duet_write_u8(&w, o.header[0] | OBU_HAS_SIZE);
     duet_write_bytes(&w, o.header + 1, o.header_len - 1);
-    write_leb128(&w, size);
+    duet_write_leb128(&w, size);
     return duet_writer_finish(&w);
 }
 

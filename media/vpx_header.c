@@ -1,6 +1,7 @@
 /* Uncompressed frame headers: VP8 (RFC 6386 section 9.1), VP9 (VP9 Bitstream & Decoding Process Specification,
  * section 6.2); and the index of VP9 superframes. */
 #include "media/vpx_header.h"
+#include "media/bits.h"
 
 /* VP8 is little-endian. */
 static uint16_t read_u16_le(duet_reader *r)
@@ -35,71 +36,51 @@ int duet_vp8_header_parse(duet_vpx_header *out, duet_reader frame)
 #define VP9_SYNC_CODE    0x498342
 #define VP9_CS_RGB       7
 
-typedef struct bit_reader {
-    duet_reader bytes;
-    uint8_t byte;
-    unsigned left; /* bits of `byte` */
-} bit_reader;
-
-static uint32_t read_bits(bit_reader *r, unsigned count)
-{
-    uint32_t v = 0;
-
-    for (; count > 0; count--) {
-        if (r->left == 0) {
-            r->byte = duet_read_u8(&r->bytes);
-            r->left = 8;
-        }
-        v = v << 1 | (r->byte >> --r->left & 1u);
-    }
-    return v;
-}
-
 /* color_config(): its length is all that matters here. */
-static void skip_color_config(bit_reader *r, unsigned profile)
+static void skip_color_config(duet_bit_reader *r, unsigned profile)
 {
     if (profile >= 2)
-        (void)read_bits(r, 1); /* ten_or_twelve_bit */
-    bool is_rgb = read_bits(r, 3) == VP9_CS_RGB;
+        (void)duet_read_bits(r, 1); /* ten_or_twelve_bit */
+    bool is_rgb = duet_read_bits(r, 3) == VP9_CS_RGB;
     if (!is_rgb)
-        (void)read_bits(r, 1); /* color_range */
+        (void)duet_read_bits(r, 1); /* color_range */
     if (profile == 1 || profile == 3)
-        (void)read_bits(r, is_rgb ? 1 : 3); /* subsampling, reserved_zero */
+        (void)duet_read_bits(r, is_rgb ? 1 : 3); /* subsampling, reserved_zero */
 }
 
-static void read_size(bit_reader *r, duet_vpx_header *out)
+static void read_size(duet_bit_reader *r, duet_vpx_header *out)
 {
     /* 65536 does not fit, and no decoder takes it */
-    uint32_t width = read_bits(r, 16) + 1, height = read_bits(r, 16) + 1;
+    uint32_t width = duet_read_bits(r, 16) + 1, height = duet_read_bits(r, 16) + 1;
 
     out->width = width > UINT16_MAX ? UINT16_MAX : (uint16_t)width;
     out->height = height > UINT16_MAX ? UINT16_MAX : (uint16_t)height;
 }
 
-static void read_sync_code(bit_reader *r)
+static void read_sync_code(duet_bit_reader *r)
 {
-    if (read_bits(r, 24) != VP9_SYNC_CODE)
+    if (duet_read_bits(r, 24) != VP9_SYNC_CODE)
         r->bytes.failed = true;
 }
 
 /* frame_size_with_refs(), behind the three references. */
-static void read_size_with_refs(bit_reader *r, duet_vpx_header *out)
+static void read_size_with_refs(duet_bit_reader *r, duet_vpx_header *out)
 {
-    (void)read_bits(r, 8); /* refresh_frame_flags */
-    (void)read_bits(r, 3 * 4);
+    (void)duet_read_bits(r, 8); /* refresh_frame_flags */
+    (void)duet_read_bits(r, 3 * 4);
     for (int i = 0; i < 3; i++)
-        if (read_bits(r, 1)) /* found_ref */
+        if (duet_read_bits(r, 1)) /* found_ref */
             return;
     read_size(r, out);
 }
 
 /* Frames that are no key frames. */
-static void read_inter_header(bit_reader *r, unsigned profile, bool error_resilient, duet_vpx_header *out)
+static void read_inter_header(duet_bit_reader *r, unsigned profile, bool error_resilient, duet_vpx_header *out)
 {
-    bool intra_only = out->is_shown ? false : read_bits(r, 1);
+    bool intra_only = out->is_shown ? false : duet_read_bits(r, 1);
 
     if (!error_resilient)
-        (void)read_bits(r, 2); /* reset_frame_context */
+        (void)duet_read_bits(r, 2); /* reset_frame_context */
     if (!intra_only) {
         read_size_with_refs(r, out);
         return;
@@ -107,28 +88,28 @@ static void read_inter_header(bit_reader *r, unsigned profile, bool error_resili
     read_sync_code(r);
     if (profile > 0)
         skip_color_config(r, profile);
-    (void)read_bits(r, 8); /* refresh_frame_flags */
+    (void)duet_read_bits(r, 8); /* refresh_frame_flags */
     read_size(r, out);
 }
 
 int duet_vp9_header_parse(duet_vpx_header *out, duet_reader frame)
 {
-    bit_reader r = {.bytes = frame};
+    duet_bit_reader r = duet_bit_reader_init(frame);
 
     *out = (duet_vpx_header){0};
-    if (read_bits(&r, 2) != VP9_FRAME_MARKER)
+    if (duet_read_bits(&r, 2) != VP9_FRAME_MARKER)
         return DUET_ERR_MALFORMED;
-    unsigned profile = read_bits(&r, 1);
-    profile |= read_bits(&r, 1) << 1;
+    unsigned profile = duet_read_bits(&r, 1);
+    profile |= duet_read_bits(&r, 1) << 1;
     if (profile == 3)
-        (void)read_bits(&r, 1);
-    if (read_bits(&r, 1)) { /* show_existing_frame */
+        (void)duet_read_bits(&r, 1);
+    if (duet_read_bits(&r, 1)) { /* show_existing_frame */
         out->is_shown = true;
         return r.bytes.failed ? DUET_ERR_MALFORMED : DUET_OK;
     }
-    out->is_keyframe = read_bits(&r, 1) == 0;
-    out->is_shown = read_bits(&r, 1);
-    bool error_resilient = read_bits(&r, 1);
+    out->is_keyframe = duet_read_bits(&r, 1) == 0;
+    out->is_shown = duet_read_bits(&r, 1);
+    bool error_resilient = duet_read_bits(&r, 1);
     if (out->is_keyframe) {
         read_sync_code(&r);
         skip_color_config(&r, profile);

@@ -22,5 +22,6 @@
 #include "duet/stun.h"
 #include "duet/transceiver.h"
 #include "duet/turn.h"
+#include "duet/video_layers.h"
 
 #endif

@@ -1,6 +1,7 @@
 /* Key frames of the video codecs, by the beginning of their frames. */
 #include "media/files/frame.h"
 #include "media/annexb.h"
+#include "media/bits.h"
 #include "media/vpx_header.h"
 
 #define OBU_HAS_SIZE        0x02
@@ -19,14 +20,7 @@ static bool av1_is_keyframe(duet_reader r)
             duet_read_skip(&r, 1);
         if (!(header & OBU_HAS_SIZE))
             return false;
-        uint64_t size = 0;
-        for (unsigned i = 0; i < 8; i++) { /* leb128(), section 4.10.5 */
-            uint8_t byte = duet_read_u8(&r);
-            size |= (uint64_t)(byte & 0x7F) << (7 * i);
-            if (!(byte & 0x80))
-                break;
-        }
-        duet_read_skip(&r, size < SIZE_MAX ? (size_t)size : SIZE_MAX);
+        duet_read_skip(&r, duet_read_leb128(&r));
     }
     return false;
 }
