@@ -21,7 +21,7 @@ typedef struct rtp_timer {
 typedef struct rtp_slot rtp_slot;
 
 /* A retransmission is longer than its original: by the OSN, and a MID that the original no longer needed. */
-#define RTP_SLOT_MAX (DUET_RTP_PACKET_MAX + 96)
+#define RTP_SLOT_MAX (DUET_RTP_FORWARD_MAX + 96)
 
 /* One packet in a buffer of the pool. It is waiting to be sent, kept for retransmission, or lent to the driver. */
 struct rtp_slot {

@@ -221,7 +221,7 @@ size_t duet_send_stream_payload_max(const duet_send_stream *stream)
 
 /* ---- sending ------------------------------------------------------------------------------------------------------- */
 
-static int write_packet(const duet_send_stream *stream, rtp_slot *slot, const duet_rtp_packet *packet,
+static int write_packet(const duet_send_stream *stream, rtp_slot *slot, const duet_rtp_packet *packet, size_t max,
                         const duet_rtp_extensions *more)
 {
     duet_rtp_packet p = *packet;
@@ -235,7 +235,7 @@ static int write_packet(const duet_send_stream *stream, rtp_slot *slot, const du
         return err == DUET_ERR_BUFFER ? DUET_ERR_TOO_LARGE : err;
     p.extension = scratch;
     p.ssrc = stream->ssrc;
-    err = duet_rtp_write(&p, duet_rtp_slot_data(slot), DUET_RTP_PACKET_MAX, &slot->len);
+    err = duet_rtp_write(&p, duet_rtp_slot_data(slot), max, &slot->len);
     return err == DUET_ERR_BUFFER ? DUET_ERR_TOO_LARGE : err;
 }
 
@@ -253,8 +253,8 @@ static void enqueue(duet_send_stream *stream, rtp_slot *slot)
     duet_rtp_session_wake(session);
 }
 
-static int send_packet(duet_send_stream *stream, const duet_rtp_packet *packet, const duet_rtp_extensions *extensions,
-                       duet_time now)
+static int send_packet(duet_send_stream *stream, const duet_rtp_packet *packet, size_t max,
+                       const duet_rtp_extensions *extensions, duet_time now)
 {
     duet_rtp_session *session = stream->session;
     const duet_codec *codec = duet_rtp_section_codec(stream->section, packet->payload_type);
@@ -268,7 +268,7 @@ static int send_packet(duet_send_stream *stream, const duet_rtp_packet *packet, 
     rtp_slot *slot = duet_rtp_slots_take(&session->slots);
     if (!slot)
         return DUET_ERR_NOMEM;
-    int err = write_packet(stream, slot, packet, extensions);
+    int err = write_packet(stream, slot, packet, max, extensions);
     if (err != DUET_OK) {
         duet_rtp_slots_release(&session->slots, slot);
         return err;
@@ -295,7 +295,7 @@ int duet_send_stream_send(duet_send_stream *stream, uint8_t payload_type, bool m
                               .timestamp = timestamp,
                               .payload = payload,
                               .payload_len = len};
-    int err = send_packet(stream, &packet, extensions, now);
+    int err = send_packet(stream, &packet, DUET_RTP_PACKET_MAX, extensions, now);
 
     if (err != DUET_OK)
         return err;
@@ -307,7 +307,7 @@ int duet_send_stream_send(duet_send_stream *stream, uint8_t payload_type, bool m
 int duet_send_stream_forward(duet_send_stream *stream, const duet_rtp_packet *packet,
                              const duet_rtp_extensions *extensions, duet_time now)
 {
-    int err = send_packet(stream, packet, extensions, now);
+    int err = send_packet(stream, packet, DUET_RTP_FORWARD_MAX, extensions, now);
 
     if (err != DUET_OK)
         return err;

@@ -13,7 +13,7 @@ typedef struct pair_flight {
     duet_time at;
     uint64_t order;
     size_t len;
-    uint8_t data[1400];
+    uint8_t data[DUET_RTP_FORWARD_MAX + 96];
 } pair_flight;
 
 typedef struct media_pair media_pair;
@@ -284,7 +284,7 @@ static inline void pair_pull(media_pair *p, int side)
     duet_rtp_outgoing out;
 
     while (duet_rtp_session_output(s->session, &out, p->now) == 1) {
-        assert_true(out.len <= DUET_RTP_PACKET_MAX + 96 && out.capacity >= out.len + DUET_TAILROOM);
+        assert_true(out.len <= DUET_RTP_FORWARD_MAX + 96 && out.capacity >= out.len + DUET_TAILROOM);
         duet_rtp_session_departed(s->session, out.transport_sequence_number, out.len, p->now);
         if (s->on_output)
             s->on_output(s, &out);

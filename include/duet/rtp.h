@@ -12,6 +12,8 @@ extern "C" {
 #define DUET_RTP_HEADER_MIN 12
 /** What fits the path of any call: 1200 bytes, as browsers do. */
 #define DUET_RTP_PACKET_MAX 1200
+/** What is passed on for others, whose packets may be longer: what fits Ethernet with SRTP, UDP and IPv6 around it. */
+#define DUET_RTP_FORWARD_MAX 1400
 
 /** An RTP packet: a view that borrows from the bytes it was read from. */
 typedef struct duet_rtp_packet {
