@@ -4,7 +4,7 @@
 
 static int parse(duet_layers_allocation *a, const char *bytes, size_t len)
 {
-    uint8_t *exact = malloc(len + 1);
+    uint8_t *exact = calloc(1, len + 1);
 
     memcpy(exact, bytes, len);
     int err = duet_layers_allocation_parse(a, exact, len);
