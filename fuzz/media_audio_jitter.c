@@ -30,7 +30,9 @@ static void insert(run *r, duet_reader *script, uint8_t flags)
                                  .payload = payload,
                                  .len = flags & 0x20 ? duet_read_u8(script) : 40,
                                  .time = r->now,
-                                 .is_retransmission = flags & 0x10};
+                                 .is_retransmission = (flags & 0x18) == 0x10,
+                                 .is_comfort_noise = (flags & 0x18) == 0x08,
+                                 .is_redundancy = (flags & 0x18) == 0x18};
     (void)duet_audio_jitter_insert(r->j, &packet);
 }
 
@@ -45,7 +47,8 @@ static void play(run *r, bool silent)
         require(piece.samples > 0 && piece.samples <= r->clock_rate / 1000 * 120 + 1);
         require(skipped++ <= PACKETS_MAX);
     } while (piece.action == DUET_AUDIO_SKIP);
-    if (piece.action != DUET_AUDIO_DECODE && piece.action != DUET_AUDIO_DECODE_FEC)
+    bool is_packet = piece.action == DUET_AUDIO_DECODE || piece.action == DUET_AUDIO_DECODE_FEC;
+    if (!is_packet && !(piece.action == DUET_AUDIO_NOISE && piece.data))
         return;
     require(piece.len > 0 && piece.len < sizeof(r->sound));
     memcpy(r->sound, piece.data, piece.len); /* the sanitizer sees whether it is there */
@@ -94,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     duet_audio_piece last;
     duet_audio_jitter_next(r.j, &last, false, r.now);
-    require(last.action == DUET_AUDIO_WAIT);
+    require(last.action == DUET_AUDIO_WAIT || last.action == DUET_AUDIO_NOISE);
     duet_audio_jitter_get_stats(r.j, &stats);
     require(stats.concealed_samples <= stats.samples_played);
     duet_audio_jitter_destroy(r.j);

@@ -23,7 +23,7 @@
 /* A delay that cannot be: the timestamps have jumped meanwhile. */
 #define DELAY_ABSURD     DUET_SECONDS(10)
 #define LATE_COUNTED_MAX 100
-/* FEC is in the next packet. Where more than this is lost, the next packet should be there when one is missing. */
+/* FEC is in the next packet, and so is redundancy. Where more than this is lost, the next packet should be there when one is missing. */
 #define LOSS_FOR_FEC 0.01f
 #define LOSS_WEIGHT  0.004f
 /* Opus in DTX sends frames of a byte or two, RFC 6716 section 2.1.9 and 3.1. */
@@ -48,7 +48,8 @@ struct duet_audio_jitter {
     uint32_t stretched; /* samples that were concealed because nothing was there; `position` stands still meanwhile */
     bool is_concealing; /* the last piece was made up */
     bool has_skipped;   /* and nothing has been heard since */
-    bool is_pausing;    /* the last packet said so (DTX) */
+    bool is_pausing;    /* the last packet said so (DTX, comfort noise) */
+    bool is_noise;      /* and how it sounds */
     duet_time current_delay;
     duet_audio_jitter_stats stats;
 };
@@ -65,7 +66,7 @@ static void reset(duet_audio_jitter *j)
     duet_jitter_store_drop_below(&j->store, INT64_MAX);
     duet_jitter_delay_init(&j->delay, j->clock_rate);
     j->next = j->restart_candidate = j->last_sequence = NO_SEQUENCE;
-    j->is_playing = j->is_concealing = j->is_pausing = false;
+    j->is_playing = j->is_concealing = j->is_pausing = j->is_noise = false;
     j->packet_time = j->clock_rate / 50;
     j->last_step = j->stretched = 0;
 }
@@ -169,13 +170,15 @@ static void drop_played(duet_audio_jitter *j)
 
 static void count_delay(duet_audio_jitter *j, const duet_jitter_packet *packet)
 {
-    if (packet->len > 0 && !packet->is_retransmission)
+    if (packet->len > 0 && !packet->is_retransmission && !packet->is_redundancy)
         duet_jitter_delay_add(&j->delay, packet->timestamp, packet->time);
 }
 
 /* Its place has been played. How late it is counts, unless it is so old that it tells nothing. */
 static int refuse_late(duet_audio_jitter *j, const duet_jitter_packet *packet)
 {
+    if (packet->is_redundancy)
+        return DUET_ERR_STATE;
     j->stats.packets_late++;
     if (j->next - packet->sequence < LATE_COUNTED_MAX)
         count_delay(j, packet);
@@ -188,7 +191,8 @@ int duet_audio_jitter_insert(duet_audio_jitter *j, const duet_jitter_packet *pac
         return DUET_ERR_INVALID;
     drop_played(j);
     if (packet->sequence < j->next) {
-        if (packet->is_retransmission || !duet_jitter_is_restart(&j->restart_candidate, packet->sequence, j->next))
+        if (packet->is_retransmission || packet->is_redundancy ||
+            !duet_jitter_is_restart(&j->restart_candidate, packet->sequence, j->next))
             return refuse_late(j, packet);
         reset(j);
     }
@@ -209,8 +213,21 @@ void duet_audio_jitter_set_delay_min(duet_audio_jitter *j, duet_time delay)
 
 /* ---- kinds of pieces ----------------------------------------------------------------------------------------------- */
 
+/* The sender said how its pause sounds: nothing is missing. */
+static void give_noise(duet_audio_jitter *j, duet_audio_piece *out, uint32_t samples)
+{
+    j->stats.samples_played += samples;
+    out->action = DUET_AUDIO_NOISE;
+    out->timestamp = j->position;
+    out->samples = samples;
+}
+
 static void conceal(duet_audio_jitter *j, duet_audio_piece *out, uint32_t samples, bool is_silence)
 {
+    if (j->is_noise) {
+        give_noise(j, out, samples);
+        return;
+    }
     if (!j->is_concealing)
         j->stats.concealment_events++;
     j->is_concealing = true;
@@ -246,7 +263,7 @@ static void learn_from_neighbours(duet_audio_jitter *j, const duet_jitter_packet
 
     if (packet->sequence == j->last_sequence + 1 && !j->is_pausing)
         learn_packet_time(j, packet->timestamp - j->last_timestamp);
-    else if (after && after->packet.len > 0)
+    else if (after && after->packet.len > 0 && !packet->is_comfort_noise)
         learn_packet_time(j, after->packet.timestamp - packet->timestamp);
 }
 
@@ -268,16 +285,17 @@ static void count_loss(duet_audio_jitter *j, bool is_lost)
 static void decode(duet_audio_jitter *j, duet_audio_piece *out, const duet_jitter_packet *packet, duet_time now)
 {
     step_over(j, packet);
-    count_loss(j, false);
+    count_loss(j, packet->is_redundancy);
     j->is_concealing = j->has_skipped = false;
-    j->is_pausing = packet->len <= DTX_LEN_MAX;
+    j->is_noise = packet->is_comfort_noise;
+    j->is_pausing = j->is_noise || packet->len <= DTX_LEN_MAX;
     j->current_delay = delay_now(j, packet, now);
     j->stats.samples_played += j->packet_time;
     j->stats.jitter_buffer_emitted_count += j->packet_time;
     if (now > packet->time)
         j->stats.jitter_buffer_delay += (now - packet->time) * j->packet_time;
     fill_from(out, packet);
-    out->action = DUET_AUDIO_DECODE;
+    out->action = j->is_noise ? DUET_AUDIO_NOISE : DUET_AUDIO_DECODE;
     out->timestamp = packet->timestamp;
     out->samples = j->packet_time;
 }
@@ -394,7 +412,7 @@ static void play_loss(duet_audio_jitter *j, duet_audio_piece *out, const duet_ji
     j->position += j->stretched;
     j->stretched = 0;
     count_loss(j, true);
-    if ((uint32_t)hole <= j->packet_time) {
+    if ((uint32_t)hole <= j->packet_time && !j->is_noise) {
         give_fec(j, out, packet, (uint32_t)hole);
         return;
     }
@@ -433,8 +451,11 @@ void duet_audio_jitter_next(duet_audio_jitter *j, duet_audio_piece *out, bool si
     drop_played(j);
     const duet_jitter_packet *packet = first_packet(j);
     if (!j->is_playing) {
-        if (!packet || now < play_time(j, packet))
+        if (!packet || now < play_time(j, packet)) {
+            if (j->is_noise) /* a long pause: its end is like a beginning */
+                give_noise(j, out, j->packet_time);
             return;
+        }
         j->is_playing = true;
         j->next = packet->sequence;
         j->position = packet->timestamp;

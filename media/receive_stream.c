@@ -325,6 +325,11 @@ bool duet_receive_stream_is_video(const duet_receive_stream *stream)
     return stream->section->is_video;
 }
 
+const duet_codec *duet_receive_stream_codec(const duet_receive_stream *stream, uint8_t payload_type)
+{
+    return duet_rtp_section_codec(stream->section, payload_type);
+}
+
 void duet_receive_stream_skip_to(duet_receive_stream *stream, int64_t extended_sequence)
 {
     stream->stats.nack_given_up += duet_nack_skip_to(&stream->nacks, extended_sequence);

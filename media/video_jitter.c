@@ -202,8 +202,9 @@ int duet_video_jitter_insert(duet_video_jitter *j, const duet_jitter_packet *pac
     if (packet->sequence < 0 || packet->sequence > SEQUENCE_MAX)
         return DUET_ERR_INVALID;
     if (packet->sequence < j->next) {
-        if (packet->is_retransmission || !duet_jitter_is_restart(&j->restart_candidate, packet->sequence, j->next)) {
-            j->stats.packets_late++;
+        if (packet->is_retransmission || packet->is_redundancy ||
+            !duet_jitter_is_restart(&j->restart_candidate, packet->sequence, j->next)) {
+            j->stats.packets_late += !packet->is_redundancy;
             return DUET_ERR_STATE;
         }
         reset(j);

@@ -1,6 +1,5 @@
 /* DTMF tones as telephone events beside the audio: RFC 4733 section 2.5.1, W3C RTCDTMFSender. */
 #include "peer/media_io.h"
-#include <strings.h>
 
 #define UPDATE_EVERY   DUET_MS(20) /* the packet time of the audio, as browsers do */
 #define GAP            DUET_MS(70) /* between two tones: W3C interToneGap, default */
@@ -12,12 +11,7 @@
 
 static const duet_codec *event_codec(const pc_send *s, uint32_t clock_rate)
 {
-    for (size_t i = 0; i < s->codec_count; i++) {
-        const duet_codec *c = &s->codecs[i];
-        if (strcasecmp(c->name, "telephone-event") == 0 && c->clock_rate == clock_rate)
-            return c;
-    }
-    return NULL;
+    return pc_send_beside(s, "telephone-event", clock_rate);
 }
 
 /* A tone keeps the clock that it began with. */

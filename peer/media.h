@@ -6,9 +6,10 @@
 #include "peer/internal.h"
 #include "peer/report.h"
 
-#define PC_CODECS_MAX     40
-#define PC_EXTENSIONS_MAX 16
-#define PC_NOWHERE        SIZE_MAX
+#define PC_CODECS_MAX      40
+#define PC_EXTENSIONS_MAX  16
+#define PC_NOWHERE         SIZE_MAX
+#define PC_NO_PAYLOAD_TYPE 255
 
 struct duet_sender {
     duet_transceiver *transceiver;
@@ -60,8 +61,10 @@ struct duet_transceiver {
 /* What offer and answer agreed for one m-section of media. */
 typedef struct pc_agreed {
     duet_codec codecs[PC_CODECS_MAX]; /* of the local description: what may arrive */
+    bool is_taken[PC_CODECS_MAX];     /* and the peer takes it too */
     size_t codec_count;
-    duet_codec send; /* the peer's first choice; name "": none */
+    duet_codec send;  /* the peer's first choice; name "": none */
+    uint8_t send_red; /* payload type of the redundancy that it is wrapped in, or PC_NO_PAYLOAD_TYPE */
     duet_rtp_extension_map extensions;
     uint32_t ssrcs[8], rtx_ssrcs[8]; /* of the peer */
     size_t ssrc_count, rtx_ssrc_count;
@@ -82,6 +85,8 @@ bool pc_transceiver_needs_negotiation(const duet_transceiver *t); /* W3C 4.7.3, 
 size_t pc_codec_table(duet_sdp_media_kind kind, const duet_codec **table);
 /* Whether it only goes with another codec: repair, redundancy, comfort noise, tones. */
 bool pc_codec_is_helper(const duet_codec *codec);
+bool pc_codec_is_red(const duet_codec *codec);
+bool pc_codec_is_comfort_noise(const duet_codec *codec);
 /* What an answer may contain: by preference. @return how many */
 size_t pc_answer_codecs(const duet_transceiver *t, duet_codec *out, size_t max);
 /* What an offer contains, with payload types that fit what is agreed already. */

@@ -12,8 +12,10 @@
 /* The payload types are those of Chromium, so that most answers of most stacks keep them. */
 static const duet_codec audio_codecs[] = {
     {"opus", 111, 48000, 2, "minptime=10;useinbandfec=1", DUET_FEEDBACK_TRANSPORT_CC},
+    {"red", 63, 48000, 2, "111/111", 0},
     {"PCMU", 0, 8000, 1, "", 0},
     {"PCMA", 8, 8000, 1, "", 0},
+    {"CN", 13, 8000, 1, "", 0},
     {"telephone-event", 110, 48000, 1, "", 0},
     {"telephone-event", 126, 8000, 1, "", 0},
 };
@@ -65,6 +67,16 @@ bool pc_codec_is_helper(const duet_codec *c)
 static bool is_rtx(const duet_codec *c)
 {
     return strcasecmp(c->name, "rtx") == 0;
+}
+
+bool pc_codec_is_red(const duet_codec *c)
+{
+    return strcasecmp(c->name, "red") == 0;
+}
+
+bool pc_codec_is_comfort_noise(const duet_codec *c)
+{
+    return strcasecmp(c->name, "CN") == 0;
 }
 
 /* ---- preferences ---- */
@@ -197,6 +209,32 @@ static bool number(numbering *n, duet_codec *codec)
     return true;
 }
 
+static const duet_codec *carried_by(const duet_codec *list, size_t count, const duet_codec *red)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!pc_codec_is_helper(&list[i]) && list[i].clock_rate == red->clock_rate && list[i].channels == red->channels)
+            return &list[i];
+    }
+    return NULL;
+}
+
+/* The payload types that red lists (RFC 2198 section 5) are those of this offer; without a codec to carry it is left out.
+ * @return how many there are now */
+static size_t bind_red(duet_codec *list, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        duet_codec codec = list[i];
+        const duet_codec *carried = pc_codec_is_red(&codec) ? carried_by(list, count, &codec) : NULL;
+        if (carried)
+            snprintf(codec.fmtp, sizeof(codec.fmtp), "%u/%u", carried->payload_type, carried->payload_type);
+        if (carried || !pc_codec_is_red(&codec))
+            list[kept++] = codec;
+    }
+    return kept;
+}
+
 size_t pc_offer_codecs(const duet_transceiver *t, duet_codec *out, size_t max)
 {
     const duet_pc *pc = t->pc;
@@ -234,5 +272,5 @@ size_t pc_offer_codecs(const duet_transceiver *t, duet_codec *out, size_t max)
         count++;
     }
     duet_free(&pc->env, n.known);
-    return count;
+    return bind_red(out, count);
 }

@@ -165,7 +165,37 @@ static const duet_codec *of_payload_type(const duet_codec *list, size_t count, u
     return NULL;
 }
 
-/* "The codec ... that is sent is the first one in the answer": RFC 3264, 6.1 and 7. Its parameters are those of the peer. */
+static bool carries_only(const duet_codec *red, uint8_t payload_type)
+{
+    size_t cursor = 0, count = 0;
+    uint8_t carried;
+
+    for (; duet_sdp_red_next(red->fmtp, &cursor, &carried); count++) {
+        if (carried != payload_type)
+            return false;
+    }
+    return count > 0 && red->fmtp[cursor] == 0;
+}
+
+/* "The codec ... that is sent is the first one in the answer": RFC 3264, 6.1 and 7. Its parameters are those of the peer. With
+ * red in front of it, it is sent with redundancy, as browsers do. */
+static void agree_send(pc_agreed *a, const duet_codec *answer, size_t answer_count, const duet_codec *own,
+                       size_t own_count, const duet_codec *theirs, size_t their_count)
+{
+    const duet_codec *red = NULL;
+
+    for (size_t k = 0; k < answer_count && !a->send.name[0]; k++) {
+        const duet_codec *wish = of_payload_type(theirs, their_count, answer[k].payload_type);
+        if (!wish || !of_payload_type(own, own_count, wish->payload_type))
+            continue;
+        if (!pc_codec_is_helper(wish))
+            a->send = *wish;
+        else if (!red && pc_codec_is_red(wish))
+            red = wish;
+    }
+    a->send_red = red && carries_only(red, a->send.payload_type) ? red->payload_type : PC_NO_PAYLOAD_TYPE;
+}
+
 static int agree_codecs(duet_pc *pc, pc_agreed *a, const duet_sdp *local, const duet_sdp *remote, bool local_is_offer,
                         size_t i)
 {
@@ -182,14 +212,10 @@ static int agree_codecs(duet_pc *pc, pc_agreed *a, const duet_sdp *local, const 
     for (size_t k = 0; k < a->codec_count; k++) { /* feedback that only one side names is not agreed: RFC 4585, 4.2 */
         const duet_codec *same = of_payload_type(theirs, their_count, own[k].payload_type);
         a->codecs[k].feedback &= same ? same->feedback : 0;
+        a->is_taken[k] = same != NULL;
     }
-    const duet_codec *answer = local_is_offer ? theirs : own;
-    size_t answer_count = local_is_offer ? their_count : own_count;
-    for (size_t k = 0; k < answer_count && !a->send.name[0]; k++) {
-        const duet_codec *wish = of_payload_type(theirs, their_count, answer[k].payload_type);
-        if (wish && !pc_codec_is_helper(wish) && of_payload_type(own, own_count, wish->payload_type))
-            a->send = *wish;
-    }
+    agree_send(a, local_is_offer ? theirs : own, local_is_offer ? their_count : own_count, own, own_count, theirs,
+               their_count);
     duet_free(&pc->env, lists);
     return DUET_OK;
 }

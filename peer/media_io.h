@@ -41,6 +41,9 @@ typedef struct pc_send {
     duet_payload_format format;
     duet_codec codecs[PC_CODECS_MAX]; /* that the peer takes */
     size_t codec_count;
+    uint8_t red_type;    /* its own codec is wrapped in redundancy; PC_NO_PAYLOAD_TYPE: it is not */
+    duet_red_sender red; /* what is to be repeated */
+    uint64_t redundancy_sent;
     uint32_t next_timestamp; /* audio: where the last frame ended */
     bool has_timestamp;
     bool keyframe_queued;
@@ -58,8 +61,9 @@ typedef struct pc_receive {
     duet_video_jitter *frames;   /* of `format` */
     duet_payload_format format;
     duet_codec codec;
-    uint64_t dropped; /* frames, when the last one was given out */
-    bool has_played;  /* for lip sync: the last frame or piece, and when it is shown or heard */
+    struct pc_redundancy *redundancy; /* receive_red.c; NULL: none has come */
+    uint64_t dropped;                 /* frames, when the last one was given out */
+    bool has_played;                  /* for lip sync: the last frame or piece, and when it is shown or heard */
     uint32_t played_timestamp;
     duet_time played_at, sync_delay;
     struct pc_playout *playout; /* raw_receive.c; NULL: its sound is not played */
@@ -79,6 +83,10 @@ void pc_send_report_active(duet_sender *sender);
 /* A time in units of an RTP clock. */
 duet_time pc_clock_units(duet_time time, uint32_t rate);
 int pc_send_frame(duet_sender *sender, const duet_outgoing_frame *frame);
+/* The codec of that name and clock that is negotiated beside its own. NULL: none */
+const duet_codec *pc_send_beside(const pc_send *s, const char *name, uint32_t clock_rate);
+/* In place of a packet of audio: comfort noise, or nothing (NULL). @param duration  of what is not sent, in clock units */
+int pc_send_pause_sound(pc_send *s, const duet_comfort_noise *noise, duet_time captured, uint32_t duration);
 
 /* raw_send.c */
 void pc_encoder_destroy(pc_send *s);
@@ -86,8 +94,8 @@ void pc_encoder_keyframe(pc_send *s);
 
 /* raw_receive.c */
 void pc_decode_picture(pc_receive *r, const duet_incoming_frame *frame); /* for on_video, which there is */
-void pc_playout_packet(pc_receive *r, const duet_jitter_packet *packet);
-void pc_playout_destroy(pc_receive *r); /* and the decoders */
+bool pc_playout_packet(pc_receive *r, const duet_jitter_packet *packet); /* whether it is new */
+void pc_playout_destroy(pc_receive *r);                                  /* and the decoders */
 void pc_playout_set_delay(pc_receive *r, duet_time least);
 bool pc_playout_get_stats(const pc_receive *r, duet_audio_jitter_stats *out);
 
@@ -98,7 +106,19 @@ void pc_lip_sync_tick(duet_pc *pc, duet_time now);
 void pc_dtmf_tick(pc_send *s, duet_time now);
 duet_time pc_dtmf_deadline(const pc_send *s);
 
+/* receive_red.c */
+typedef struct pc_redundancy {
+    duet_red_receiver seen;
+    uint64_t received, discarded, malformed; /* blocks; payloads and blocks that cannot be used */
+} pc_redundancy;
+/* A packet of the stream has come. @param is_audio  with sound in it */
+void pc_redundancy_note(pc_receive *r, const duet_jitter_packet *packet, bool is_audio);
+/* Unwraps a payload of RED: its blocks go on as if their packets had come alone. @param red  the codec */
+void pc_redundancy_packet(pc_receive *r, const duet_codec *red, const duet_jitter_packet *packet);
+
 /* receive.c */
+/* A packet on its way to those who want it. @param codec  of its payload @return whether anybody did */
+bool pc_receive_take(pc_receive *r, const duet_codec *codec, const duet_jitter_packet *packet);
 void pc_receive_begin(duet_receiver *receiver, pc_transport *t, duet_receive_stream *stream);
 void pc_receive_packet(duet_receive_stream *stream, const duet_rtp_arrival *arrival);
 void pc_receive_end(duet_receive_stream *stream);

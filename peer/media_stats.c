@@ -95,6 +95,8 @@ static void report_send(pc_stats_report *r, const pc_send *s)
         pc_report_number(r, "framesSent", s->frames_sent);
         pc_report_number(r, "duetKeyFramesSent", s->key_frames_sent);
     }
+    if (s->red_type != PC_NO_PAYLOAD_TYPE)
+        pc_report_number(r, "duetRedundancySent", s->redundancy_sent);
     pc_report_number(r, "duetNackMissed", stats.nack_missed);
     pc_report_number(r, "duetQueueRefused", stats.queue_refused);
     pc_report_emit(r, DUET_STATS_OUTBOUND_RTP, ids.own);
@@ -163,7 +165,20 @@ static void report_sound(pc_stats_report *r, const pc_receive *s)
     pc_report_number(r, "insertedSamplesForDeceleration", stats.inserted_for_deceleration);
     pc_report_number(r, "removedSamplesForAcceleration", stats.removed_for_acceleration);
     pc_report_number(r, "packetsDiscarded", stats.packets_late + stats.packets_discarded);
-    pc_report_number(r, "fecPacketsReceived", stats.fec_packets);
+}
+
+/* FEC of both kinds, "in-band" as W3C has it: that of Opus where it was used, and every redundant block (RFC 2198). */
+static void report_redundancy(pc_stats_report *r, const pc_receive *s)
+{
+    duet_audio_jitter_stats stats = {0};
+    bool is_played = pc_playout_get_stats(s, &stats);
+
+    if (!is_played && !s->redundancy)
+        return;
+    pc_report_number(r, "fecPacketsReceived", stats.fec_packets + (s->redundancy ? s->redundancy->received : 0));
+    pc_report_number(r, "fecPacketsDiscarded", s->redundancy ? s->redundancy->discarded : 0);
+    if (s->redundancy)
+        pc_report_number(r, "duetRedundancyMalformed", s->redundancy->malformed);
 }
 
 static void playout_id(char id[PC_STATS_ID_MAX], const duet_transceiver *t)
@@ -205,6 +220,7 @@ static void report_receive(pc_stats_report *r, const pc_receive *s)
     report_frames(r, s);
     report_pictures(r, s);
     report_sound(r, s);
+    report_redundancy(r, s);
     pc_report_number(r, "duetPacketsDuplicated", stats.packets_duplicated);
     pc_report_number(r, "duetPacketsReordered", stats.packets_reordered);
     pc_report_number(r, "duetNackRecovered", stats.nack_recovered);

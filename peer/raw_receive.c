@@ -133,19 +133,18 @@ static int start_playout(pc_receive *r)
     return err;
 }
 
-void pc_playout_packet(pc_receive *r, const duet_jitter_packet *packet)
+bool pc_playout_packet(pc_receive *r, const duet_jitter_packet *packet)
 {
     struct pc_playout *p = r->playout;
 
     if (!p)
-        return;
+        return false;
     if (p->clock_rate != r->codec.clock_rate) { /* its timestamps cannot be compared with those in the buffer */
         duet_audio_jitter_destroy(p->jitter);
         if (make_buffer(r) != DUET_OK)
             pc_playout_destroy(r); /* the next question begins anew */
     }
-    if (r->playout)
-        (void)duet_audio_jitter_insert(p->jitter, packet); /* late and double ones are counted there */
+    return r->playout && duet_audio_jitter_insert(p->jitter, packet) == DUET_OK; /* others are counted there */
 }
 
 /* Each sample as often as 48 kHz needs it: G.711 is heard as the telephone sounds. */
@@ -212,6 +211,23 @@ static void decode(pc_receive *r, const duet_audio_piece *piece)
         conceal(r, piece);
 }
 
+/* RFC 3389: the pause of a codec that has none of its own. */
+static void play_noise(pc_receive *r, const duet_audio_piece *piece)
+{
+    struct pc_playout *p = r->playout;
+    const duet_codec_ops *ops = ops_of(r);
+    duet_comfort_noise told;
+    size_t samples = p->decoder ? samples_of(r, piece) : 0;
+    bool is_new = piece->data && duet_comfort_noise_parse(&told, piece->data, piece->len) == DUET_OK;
+    bool has_function = ops->size > offsetof(duet_codec_ops, audio_comfort_noise) && ops->audio_comfort_noise;
+
+    if (samples > 0 && has_function &&
+        ops->audio_comfort_noise(p->decoder, is_new ? &told : NULL, p->decoded, samples) == DUET_OK)
+        spread(p, samples);
+    else
+        play_silence(p, samples > 0 ? samples * RATE / p->rate : RATE / 100);
+}
+
 /* Fills `decoded` with the next piece. */
 static void next_piece(pc_receive *r)
 {
@@ -222,7 +238,9 @@ static void next_piece(pc_receive *r)
     do
         duet_audio_jitter_next(p->jitter, &piece, p->was_silent, now);
     while (piece.action == DUET_AUDIO_SKIP);
-    if (piece.action == DUET_AUDIO_WAIT || !ensure_decoder(r, &piece)) {
+    if (piece.action == DUET_AUDIO_NOISE) {
+        play_noise(r, &piece);
+    } else if (piece.action == DUET_AUDIO_WAIT || !ensure_decoder(r, &piece)) {
         play_silence(p, RATE / 100);
         r->receiver->silent_samples += RATE / 100;
     } else if (piece.action == DUET_AUDIO_DECODE) {
@@ -237,7 +255,7 @@ static void next_piece(pc_receive *r)
     } else {
         conceal(r, &piece);
     }
-    p->was_silent = is_silence(p);
+    p->was_silent = piece.action == DUET_AUDIO_NOISE || is_silence(p);
 }
 
 static void take(const struct pc_playout *p, int16_t *out, size_t count, uint8_t channels)

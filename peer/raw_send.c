@@ -21,6 +21,8 @@ struct pc_encoder {
     size_t held_count;
     duet_time captured_to; /* where the last piece of sound ended */
     bool was_silent;
+    duet_dtx dtx; /* of a codec that has no pauses of its own */
+    bool uses_dtx;
     bool wants_keyframe;
     uint32_t bitrate;
     uint8_t framerate;
@@ -98,7 +100,7 @@ static int ensure_audio(pc_send *s, const duet_audio_frame *frame)
     duet_audio_encoder_config config = {.size = sizeof(config), .complexity = -1};
 
     if (s->encoder && fits(s->encoder, &s->sender->codec) && s->encoder->sample_rate == frame->sample_rate &&
-        s->encoder->channels == frame->channels) {
+        s->encoder->channels == frame->channels && s->encoder->uses_dtx == s->sender->parameters.dtx) {
         follow_audio_bitrate(s);
         return DUET_OK;
     }
@@ -114,6 +116,7 @@ static int ensure_audio(pc_send *s, const duet_audio_frame *frame)
     config.channels = s->encoder->channels = frame->channels;
     config.sample_rate = s->encoder->sample_rate = frame->sample_rate;
     config.bitrate = s->encoder->bitrate = bitrate_of(s->sender, AUDIO_BITRATE * frame->channels);
+    config.dtx = s->encoder->uses_dtx = s->sender->parameters.dtx;
     s->encoder->packet = frame->sample_rate * PACKET_MS / 1000;
     err = ops->audio_encoder_create(&s->encoder->audio, &config);
     if (err != DUET_OK)
@@ -135,20 +138,40 @@ static uint8_t level_of(const int16_t *samples, size_t count)
 
 #define SPEECH_LEVEL 60 /* quieter is taken for silence */
 
+/* Discontinuous transmission where the peer takes comfort noise. @return whether the packet is to be sent as it is */
+static bool has_voice(pc_send *s, uint8_t level, duet_time captured, int *err)
+{
+    struct pc_encoder *e = s->encoder;
+    uint32_t rate = e->codec.clock_rate, duration = rate / 1000 * PACKET_MS;
+    duet_comfort_noise noise;
+
+    if (!e->uses_dtx || !pc_send_beside(s, "CN", rate))
+        return true;
+    duet_dtx_decision decision = duet_dtx_decide(&e->dtx, level, PACKET_MS, &noise);
+    if (decision == DUET_DTX_VOICE)
+        return true;
+    e->was_silent = true;
+    *err = pc_send_pause_sound(s, decision == DUET_DTX_NOISE ? &noise : NULL, captured, duration);
+    return false;
+}
+
 static int send_packet(pc_send *s, duet_time captured)
 {
     struct pc_encoder *e = s->encoder;
     duet_audio_frame raw = {e->held, e->packet, e->sample_rate, e->channels};
-    uint8_t data[AUDIO_BYTES_MAX];
+    uint8_t data[AUDIO_BYTES_MAX], level = level_of(e->held, e->packet * e->channels);
     size_t len;
+    int err = DUET_OK;
 
     e->held_count = 0;
-    int err = ops_of(s->sender)->audio_encode(e->audio, &raw, data, sizeof(data), &len);
+    if (!has_voice(s, level, captured, &err))
+        return err;
+    err = ops_of(s->sender)->audio_encode(e->audio, &raw, data, sizeof(data), &len);
     if (err != DUET_OK)
         return err;
-    if (len == 0) {
-        e->was_silent = true; /* DTX: nothing is sent */
-        return DUET_OK;
+    if (len == 0) { /* the codec's own pause */
+        e->was_silent = true;
+        return pc_send_pause_sound(s, NULL, captured, e->codec.clock_rate / 1000 * PACKET_MS);
     }
     duet_outgoing_frame frame = {.data = data,
                                  .len = len,
@@ -156,8 +179,8 @@ static int send_packet(pc_send *s, duet_time captured)
                                  .starts_talkspurt = e->was_silent,
                                  .captured = captured,
                                  .has_audio_level = true};
-    frame.audio_level = level_of(e->held, e->packet * e->channels);
-    frame.voice_activity = frame.audio_level < SPEECH_LEVEL;
+    frame.audio_level = level;
+    frame.voice_activity = level < SPEECH_LEVEL;
     e->was_silent = false;
     return pc_send_frame(s->sender, &frame);
 }

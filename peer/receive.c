@@ -33,6 +33,7 @@ static void forget_ended(duet_receiver *receiver)
         }
         *link = r->next;
         pc_playout_destroy(r);
+        duet_free(&receiver->transceiver->pc->env, r->redundancy);
         duet_video_jitter_destroy(r->frames);
         duet_free(&receiver->transceiver->pc->env, r);
     }
@@ -155,6 +156,31 @@ static void queue_drain(duet_receiver *receiver)
         receiver->drain_queued = duet_events_push(&t->pc->events, deliver_drain, NULL, &t, sizeof(t)) == DUET_OK;
 }
 
+/* Padding and telephone events have a sequence number, and that is all: without it a packet would be missing. So has comfort
+ * noise for who takes frames; who plays needs to know how the pause sounds. */
+bool pc_receive_take(pc_receive *r, const duet_codec *codec, const duet_jitter_packet *given)
+{
+    duet_receiver *receiver = r->receiver;
+    bool wants_frames = receiver->callbacks.on_frame || receiver->callbacks.on_video;
+    bool is_media = given->len > 0 && duet_payload_format_of(codec->name) != DUET_PAYLOAD_NONE;
+    duet_jitter_packet packet = *given;
+
+    if (is_media)
+        r->codec = *codec;
+    packet.is_comfort_noise = pc_codec_is_comfort_noise(codec) && codec->clock_rate == r->codec.clock_rate;
+    if (!is_media && !packet.is_comfort_noise)
+        packet.len = 0;
+    bool is_played = pc_playout_packet(r, &packet);
+    if (!wants_frames || (is_media ? !ensure_buffer(r, codec) : !r->frames))
+        return is_played;
+    if (!is_media)
+        packet.len = 0;
+    int err = duet_video_jitter_insert(r->frames, &packet); /* late, double or ill-formed ones are counted there */
+    ask_for_what_helps(r, packet.time);
+    queue_drain(receiver);
+    return is_played || err == DUET_OK;
+}
+
 void pc_receive_packet(duet_receive_stream *stream, const duet_rtp_arrival *arrival)
 {
     pc_receive *r = duet_receive_stream_user(stream);
@@ -164,28 +190,22 @@ void pc_receive_packet(duet_receive_stream *stream, const duet_rtp_arrival *arri
     duet_receiver *receiver = r->receiver;
     if (receiver->callbacks.on_rtp)
         receiver->callbacks.on_rtp(receiver->callbacks.user, receiver, arrival);
-    bool wants_frames = receiver->callbacks.on_frame || receiver->callbacks.on_video;
-    /* Padding and telephone events have a sequence number, and that is all: without it a packet would be missing. */
-    bool is_media =
-        arrival->packet->payload_len > 0 && duet_payload_format_of(arrival->codec->name) != DUET_PAYLOAD_NONE;
     duet_jitter_packet packet = {
         .sequence = arrival->extended_sequence,
         .timestamp = arrival->packet->timestamp,
         .marker = arrival->packet->marker,
         .payload_type = arrival->packet->payload_type,
         .payload = arrival->packet->payload,
-        .len = is_media ? arrival->packet->payload_len : 0,
+        .len = arrival->packet->payload_len,
         .time = arrival->time,
         .is_retransmission = arrival->is_retransmission,
     };
-    if (is_media)
-        r->codec = *arrival->codec;
-    pc_playout_packet(r, &packet);
-    if (!wants_frames || (is_media ? !ensure_buffer(r, arrival->codec) : !r->frames))
+    if (packet.len > 0 && pc_codec_is_red(arrival->codec)) {
+        pc_redundancy_packet(r, arrival->codec, &packet);
         return;
-    (void)duet_video_jitter_insert(r->frames, &packet); /* late, double or ill-formed ones are counted there */
-    ask_for_what_helps(r, arrival->time);
-    queue_drain(receiver);
+    }
+    pc_redundancy_note(r, &packet, packet.len > 0 && duet_payload_format_of(arrival->codec->name) != DUET_PAYLOAD_NONE);
+    (void)pc_receive_take(r, arrival->codec, &packet);
 }
 
 /* ---- time ---- */

@@ -1,6 +1,7 @@
 /* Senders: frames become packets of an RTP stream. W3C RTCRtpSender. */
 #include "peer/media_io.h"
 #include <string.h>
+#include <strings.h>
 
 /* ---- life ---- */
 
@@ -29,8 +30,13 @@ int pc_send_create(duet_sender *sender, pc_transport *t, const pc_agreed *agreed
         sender->send = s;
     }
     s->is_paused = false;
-    s->codec_count = agreed->codec_count;
-    memcpy(s->codecs, agreed->codecs, agreed->codec_count * sizeof(s->codecs[0]));
+    s->codec_count = 0;
+    for (size_t i = 0; i < agreed->codec_count; i++) {
+        if (agreed->is_taken[i])
+            s->codecs[s->codec_count++] = agreed->codecs[i];
+    }
+    s->red_type = agreed->send_red;
+    s->red.has_block = false; /* its payload type may mean something else now */
     return DUET_OK;
 }
 
@@ -191,11 +197,11 @@ duet_time pc_clock_units(duet_time time, uint32_t rate)
 }
 
 /* Audio that follows without a gap has timestamps that count its samples, whatever the capture clock says: a receiver takes
- * a step of the timestamp for silence. */
-static uint32_t timestamp_of(pc_send *s, const duet_codec *codec, const duet_outgoing_frame *frame)
+ * a step of the timestamp for silence. @param duration  audio: in clock units */
+static uint32_t timestamp_of(pc_send *s, const duet_codec *codec, duet_time captured, uint32_t duration)
 {
     uint32_t timestamp =
-        duet_send_stream_timestamp_base(s->stream) + (uint32_t)pc_clock_units(frame->captured, codec->clock_rate);
+        duet_send_stream_timestamp_base(s->stream) + (uint32_t)pc_clock_units(captured, codec->clock_rate);
 
     if (s->sender->transceiver->kind != DUET_SDP_AUDIO)
         return timestamp;
@@ -203,21 +209,42 @@ static uint32_t timestamp_of(pc_send *s, const duet_codec *codec, const duet_out
     int64_t tolerance = codec->clock_rate / 10; /* 100 ms */
     if (s->has_timestamp && gap > -tolerance && gap < tolerance)
         timestamp = s->next_timestamp;
-    uint32_t duration =
-        s->format == DUET_PAYLOAD_OPUS ? duet_opus_packet_duration(frame->data, frame->len) : (uint32_t)frame->len;
     s->next_timestamp = timestamp + duration;
     s->has_timestamp = true;
     return timestamp;
+}
+
+static uint32_t duration_of(const pc_send *s, const duet_outgoing_frame *frame)
+{
+    return s->format == DUET_PAYLOAD_OPUS ? duet_opus_packet_duration(frame->data, frame->len) : (uint32_t)frame->len;
+}
+
+typedef struct payload {
+    uint8_t type;
+    size_t len;
+    uint8_t data[DUET_RTP_PACKET_MAX];
+} payload;
+
+/* RFC 2198: the codec that is ours goes with the packet before it, unless there is no room for that. */
+static const payload *with_redundancy(pc_send *s, const payload *p, uint32_t timestamp, payload *out)
+{
+    if (s->red_type == PC_NO_PAYLOAD_TYPE || p->type != s->sender->codec.payload_type)
+        return p;
+    int blocks = duet_red_wrap(&s->red, p->type, timestamp, p->data, p->len, out->data,
+                               duet_send_stream_payload_max(s->stream), &out->len);
+    if (blocks < 0)
+        return p;
+    out->type = s->red_type;
+    s->redundancy_sent += (uint64_t)blocks;
+    return out;
 }
 
 static int send_payloads(pc_send *s, const duet_codec *codec, const duet_outgoing_frame *frame, uint32_t timestamp)
 {
     bool is_audio = s->sender->transceiver->kind == DUET_SDP_AUDIO;
     duet_rtp_extensions extensions = {0};
-    uint8_t payload[DUET_RTP_PACKET_MAX];
-    duet_time now = s->transport->pc->now;
+    payload alone, wrapped;
     bool marker;
-    size_t len;
     int more, err = DUET_OK;
 
     if (frame->has_audio_level) {
@@ -226,12 +253,48 @@ static int send_payloads(pc_send *s, const duet_codec *codec, const duet_outgoin
         extensions.voice_activity = frame->voice_activity;
     }
     while (err == DUET_OK &&
-           (more = duet_packetizer_next(s->packetizer, payload, sizeof(payload), &len, &marker)) != 0) {
+           (more = duet_packetizer_next(s->packetizer, alone.data, sizeof(alone.data), &alone.len, &marker)) != 0) {
         if (more < 0)
             return more;
-        err = duet_send_stream_send(s->stream, codec->payload_type, is_audio ? frame->starts_talkspurt : marker,
-                                    timestamp, payload, len, &extensions, now);
+        alone.type = codec->payload_type;
+        const payload *p = with_redundancy(s, &alone, timestamp, &wrapped);
+        err = duet_send_stream_send(s->stream, p->type, is_audio ? frame->starts_talkspurt : marker, timestamp, p->data,
+                                    p->len, &extensions, s->transport->pc->now);
     }
+    return err;
+}
+
+const duet_codec *pc_send_beside(const pc_send *s, const char *name, uint32_t clock_rate)
+{
+    for (size_t i = 0; i < s->codec_count; i++) {
+        if (strcasecmp(s->codecs[i].name, name) == 0 && s->codecs[i].clock_rate == clock_rate)
+            return &s->codecs[i];
+    }
+    return NULL;
+}
+
+int pc_send_pause_sound(pc_send *s, const duet_comfort_noise *noise, duet_time captured, uint32_t duration)
+{
+    const duet_codec *codec = pc_send_beside(s, "CN", s->sender->codec.clock_rate);
+    duet_rtp_extensions extensions = {.present = 1u << DUET_RTP_EXT_AUDIO_LEVEL};
+    uint8_t data[1 + sizeof(noise->coefficients)];
+    size_t len;
+
+    if (!noise) { /* what comes next is that much later */
+        s->next_timestamp += duration;
+        return DUET_OK;
+    }
+    if (!codec)
+        return DUET_ERR_UNSUPPORTED;
+    int err = duet_comfort_noise_write(noise, data, sizeof(data), &len);
+    if (err != DUET_OK)
+        return err;
+    uint32_t timestamp = timestamp_of(s, codec, captured, duration);
+    extensions.audio_level = noise->level;
+    duet_send_stream_set_capture_time(s->stream, timestamp, captured);
+    err = duet_send_stream_send(s->stream, codec->payload_type, false, timestamp, data, len, &extensions,
+                                s->transport->pc->now);
+    pc_wake(s->transport->pc);
     return err;
 }
 
@@ -249,7 +312,7 @@ int pc_send_frame(duet_sender *sender, const duet_outgoing_frame *frame)
         err = duet_packetizer_begin(s->packetizer, frame->data, frame->len, &frame->info);
     if (err != DUET_OK)
         return err;
-    uint32_t timestamp = timestamp_of(s, codec, frame);
+    uint32_t timestamp = timestamp_of(s, codec, frame->captured, duration_of(s, frame));
     duet_send_stream_set_capture_time(s->stream, timestamp, frame->captured);
     err = send_payloads(s, codec, frame, timestamp);
     if (err == DUET_OK) {

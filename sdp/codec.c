@@ -203,19 +203,33 @@ static const duet_codec *find_own_rtx(const matching *m, const duet_codec *offer
     return NULL;
 }
 
-/* "111/111": each payload type that red may carry must be answered too, RFC 2198 section 5. */
+bool duet_sdp_red_next(const char *fmtp, size_t *cursor, uint8_t *payload_type)
+{
+    duet_reader r = duet_text_reader(fmtp, strlen(fmtp));
+    uint64_t number;
+
+    duet_read_skip(&r, *cursor);
+    if (*cursor > 0 && !duet_text_skip(&r, '/'))
+        return false;
+    if (!duet_text_number(&r, 0, 127, &number))
+        return false;
+    *payload_type = (uint8_t)number;
+    *cursor = r.pos;
+    return true;
+}
+
+/* "111/111": each payload type that red may carry must be answered too, by a codec of the same clock, RFC 2198 section 5. */
 static bool red_is_possible(const matching *m, const duet_codec *offered)
 {
-    duet_reader r = duet_text_reader(offered->fmtp, strlen(offered->fmtp));
-    uint64_t pt;
+    size_t cursor = 0;
+    uint8_t pt;
 
-    while (duet_text_number(&r, 0, 127, &pt)) {
-        if (!m->by_payload_type[pt])
+    while (duet_sdp_red_next(offered->fmtp, &cursor, &pt)) {
+        const duet_codec *own = m->by_payload_type[pt];
+        if (!own || is_helper(own) || own->clock_rate != offered->clock_rate)
             return false;
-        if (!duet_text_skip(&r, '/'))
-            return true;
     }
-    return true;
+    return offered->fmtp[cursor] == 0;
 }
 
 static void match(matching *m)
@@ -231,7 +245,7 @@ static void match(matching *m)
     }
     for (size_t i = 0; any && i < m->offered_count; i++) {
         const duet_codec *o = &m->offered[i];
-        if (o->payload_type > 127 || !is_helper(o) || is_rtx(o) || !red_is_possible(m, o))
+        if (o->payload_type > 127 || !is_helper(o) || is_rtx(o) || (is_named(o, "red") && !red_is_possible(m, o)))
             continue;
         m->by_payload_type[o->payload_type] = find_own(m, o);
     }

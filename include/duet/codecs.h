@@ -48,6 +48,7 @@ typedef struct duet_audio_encoder_config {
     uint8_t expected_loss; /**< percent, for in-band FEC */
     int8_t complexity;     /**< 0 to 10; -1: 5 */
     bool voice;            /**< tuned for speech */
+    bool dtx;              /**< Opus: nothing is sent in silence, whether or not the peer asked for it (usedtx) */
 } duet_audio_encoder_config;
 
 DUET_API void duet_audio_encoder_config_init(duet_audio_encoder_config *config);
@@ -87,6 +88,11 @@ DUET_API int duet_audio_decoder_decode_fec(duet_audio_decoder *decoder, const ui
 /** Conceals `count` lost samples: Opus PLC; G.711 repeats the last period and fades within 60 ms.
  *  @return DUET_OK, DUET_ERR_INVALID (Opus: `count` is no multiple of 2.5 ms) */
 DUET_API int duet_audio_decoder_conceal(duet_audio_decoder *decoder, int16_t *samples, size_t count);
+/** Comfort noise for a pause of the sender: white noise of the level that was told, shaped with its reflection coefficients
+ *  (RFC 3389 section 3). @param told  how it sounds from now on; NULL: as before, silence at first
+ *  @return DUET_OK, DUET_ERR_UNSUPPORTED (Opus: its pauses are its own) */
+DUET_API int duet_audio_decoder_comfort_noise(duet_audio_decoder *decoder, const duet_comfort_noise *told,
+                                              int16_t *samples, size_t count);
 
 /* ---- video ------------------------------------------------------------------------------------------------------- */
 
@@ -170,6 +176,8 @@ typedef struct duet_codec_ops {
     void (*video_decoder_destroy)(duet_video_decoder *decoder);
     int (*video_decode)(duet_video_decoder *decoder, const uint8_t *data, size_t len, duet_video_frame *out);
     int (*audio_set_bitrate)(duet_audio_encoder *encoder, uint32_t bits_per_second); /**< NULL: it keeps its first */
+    int (*audio_comfort_noise)(duet_audio_decoder *decoder, const duet_comfort_noise *told, int16_t *samples,
+                               size_t count); /**< NULL: pauses are silent */
 } duet_codec_ops;
 
 /** Those of duet::codecs. */

@@ -21,6 +21,8 @@ typedef struct duet_jitter_packet {
     size_t len;
     duet_time time;         /**< arrival */
     bool is_retransmission; /**< does not count for the delay estimate */
+    bool is_redundancy;     /**< was lost, and came again in a later one (RFC 2198): neither does it, nor is it late */
+    bool is_comfort_noise;  /**< audio: the payload is that of RFC 3389, and a pause follows */
 } duet_jitter_packet;
 
 /* ---- audio ------------------------------------------------------------------------------------------------------- */
@@ -43,6 +45,7 @@ typedef enum duet_audio_action {
                              *   The same `data` comes again as DECODE afterwards */
     DUET_AUDIO_CONCEAL,    /**< lost, late, or stretched: conceal `samples` */
     DUET_AUDIO_SKIP,       /**< dropped to shorten the delay: call again at once, `samples` were left out */
+    DUET_AUDIO_NOISE,      /**< the sender pauses: play comfort noise, `data` (RFC 3389) from now on, NULL: as before */
 } duet_audio_action;
 
 typedef struct duet_audio_piece {

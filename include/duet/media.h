@@ -119,7 +119,8 @@ typedef struct duet_rtp_outgoing {
  *  @return 1, or 0 when there is none */
 DUET_API int duet_rtp_session_output(duet_rtp_session *session, duet_rtp_outgoing *out, duet_time now);
 DUET_API void duet_rtp_session_tick(duet_rtp_session *session, duet_time now);
-/** The next time when something is to be done without input: reports (while media flows either way), requests, feedback.
+/** The next time when something is to be done without input: reports (every five seconds or so while
+ *  a section is agreed and no media flows, RFC 3550 section 6.2; several times as often while it does), requests, feedback.
  *  Packets that wait to be pulled do not count: on_wake told of them. */
 DUET_API duet_time duet_rtp_session_deadline(const duet_rtp_session *session);
 /** Queues a BYE for every stream that has sent (RFC 3550 section 6.3.7); at most 31 SSRCs, others just fall silent. */
@@ -201,6 +202,8 @@ DUET_API uint32_t duet_receive_stream_ssrc(const duet_receive_stream *stream);
 DUET_API const char *duet_receive_stream_mid(const duet_receive_stream *stream);
 DUET_API const char *duet_receive_stream_rid(const duet_receive_stream *stream); /**< "" when there is none */
 DUET_API bool duet_receive_stream_is_video(const duet_receive_stream *stream);
+/** What a payload type means in its section: for payloads inside of others. @return NULL: nothing; lives until the section changes */
+DUET_API const duet_codec *duet_receive_stream_codec(const duet_receive_stream *stream, uint8_t payload_type);
 
 /** Asks for a key frame: a PLI, or a FIR when only that is negotiated. It is repeated after 200 ms, then each 3 s, until
  *  duet_receive_stream_got_keyframe. Legal in on_packet. */

@@ -140,6 +140,25 @@ typedef struct duet_comfort_noise {
 DUET_API int duet_comfort_noise_parse(duet_comfort_noise *out, const uint8_t *payload, size_t len);
 DUET_API int duet_comfort_noise_write(const duet_comfort_noise *noise, uint8_t *data, size_t capacity, size_t *len);
 
+/** A sender that falls silent, with a codec that has no pauses of its own. All zero: it begins. */
+typedef struct duet_dtx {
+    bool has_begun, has_noise, is_silent;
+    float floor, noise, told; /**< -dBov: the background, what is heard now, what was told last */
+    uint32_t hangover, since_told;
+} duet_dtx;
+
+typedef enum duet_dtx_decision {
+    DUET_DTX_VOICE,  /**< send it */
+    DUET_DTX_NOISE,  /**< send a comfort noise packet instead */
+    DUET_DTX_NOTHING /**< send nothing */
+} duet_dtx_decision;
+
+/** What to do with the next piece of sound. A pause begins 200 ms after the last voice with comfort noise, which is sent again
+ *  when the level changes by 3 dB, and every 500 ms. The next voice has the marker bit (RFC 3551 section 4.1): that is the
+ *  caller's. @param level  of the piece, -dBov (RFC 6464) @param duration  of it, milliseconds @param out  for
+ *  DUET_DTX_NOISE: a level, no coefficients */
+DUET_API duet_dtx_decision duet_dtx_decide(duet_dtx *dtx, uint8_t level, uint32_t duration, duet_comfort_noise *out);
+
 #define DUET_RED_BLOCKS_MAX 32
 
 /** One block of a RED payload, RFC 2198 section 3. */
@@ -155,6 +174,42 @@ typedef struct duet_red_block {
 DUET_API int duet_red_parse(duet_red_block *blocks, const uint8_t *payload, size_t len);
 /** @param blocks  oldest first, the primary one last @return DUET_OK, DUET_ERR_BUFFER, DUET_ERR_INVALID */
 DUET_API int duet_red_write(const duet_red_block *blocks, size_t count, uint8_t *data, size_t capacity, size_t *len);
+
+#define DUET_RED_REDUNDANT_MAX 1023 /**< bytes of a redundant block: the length has 10 bits */
+
+/** What the next payload of a stream repeats: the one before it. All zero: nothing. */
+typedef struct duet_red_sender {
+    bool has_block;
+    uint8_t payload_type;
+    uint32_t timestamp;
+    size_t len;
+    uint8_t data[DUET_RED_REDUNDANT_MAX];
+} duet_red_sender;
+
+/** Wraps the next payload of a stream, with the one before it as redundancy. That is left out when it is longer than
+ *  DUET_RED_REDUNDANT_MAX, more than 14 bits of the clock ago, or does not fit into `capacity`.
+ *  @return how many redundant blocks, 0 or 1; DUET_ERR_BUFFER: not even the payload alone fits, send it unwrapped;
+ *          DUET_ERR_INVALID (payload type). The payload is remembered either way */
+DUET_API int duet_red_wrap(duet_red_sender *sender, uint8_t payload_type, uint32_t timestamp, const uint8_t *payload,
+                           size_t len, uint8_t *data, size_t capacity, size_t *out_len);
+
+#define DUET_RED_WINDOW  64 /**< packets, in which holes are filled: 340 ms are the most that an offset can say */
+#define DUET_RED_NO_HOLE (-1)
+
+/** Which packets of a stream have come of late. All zero: none. */
+typedef struct duet_red_receiver {
+    int64_t sequences[DUET_RED_WINDOW];
+    uint32_t timestamps[DUET_RED_WINDOW];
+    bool is_audio[DUET_RED_WINDOW];
+} duet_red_receiver;
+
+/** A packet has come, with RED or without, or was made up of a redundant block. @param sequence  extended, above 0
+ *  @param is_audio  false: an event or padding, whose timestamp does not count */
+DUET_API void duet_red_note(duet_red_receiver *receiver, int64_t sequence, uint32_t timestamp, bool is_audio);
+/** Which missing packet a redundant block stands for. Ask for the newest block first, and note what was found.
+ *  @param sequence   of the packet that it came in @param timestamp  of the block: the packet's less the offset
+ *  @return an extended sequence number; DUET_RED_NO_HOLE: it has come already, or from before the stream began */
+DUET_API int64_t duet_red_hole(const duet_red_receiver *receiver, int64_t sequence, uint32_t timestamp);
 
 #ifdef __cplusplus
 }

@@ -350,13 +350,19 @@ DUET_API int duet_sdp_remove_candidates(duet_sdp *sdp, size_t index);
  *  @return false when absent */
 DUET_API bool duet_sdp_fmtp_get(const char *fmtp, const char *name, duet_sdp_text *out);
 
+/** The payload types that red may carry, from its format parameters: "111/111" (RFC 2198 section 5).
+ *  @param cursor  0 at first; behind the list it is where reading ended, so what is left there is ill-formed
+ *  @return false when there is no other */
+DUET_API bool duet_sdp_red_next(const char *fmtp, size_t *cursor, uint8_t *payload_type);
+
 /** Whether both name the same codec in the same configuration, so that one may answer the other: name, clock rate and
  *  channels, and for VP9 profile-id, AV1 profile, H264 profile and packetization-mode (RFC 6184 section 8.2.2). The
  *  payload types may differ. For rtx, red and ulpfec only the names and rates are compared. */
 DUET_API bool duet_sdp_codec_equal(const duet_codec *a, const duet_codec *b);
 
 /** The codecs that both sides have, with the payload types of the offer (RFC 3264 section 6.1) and the format
- *  parameters and feedback of an answer. rtx, red and fec come only with the codecs that they protect.
+ *  parameters and feedback of an answer. rtx, red and fec come only with the codecs that they protect, red with all that it
+ *  names.
  *  @param own_order  false: in the order of the offer; true: in that of `own`
  *  @param out        room for 128 codecs @return how many were stored */
 DUET_API size_t duet_sdp_codecs_answer(const duet_codec *const *own, size_t own_count, const duet_codec *offered,

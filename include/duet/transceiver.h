@@ -68,8 +68,9 @@ DUET_API int duet_transceiver_set_direction(duet_transceiver *transceiver, duet_
  *  another transceiver. */
 DUET_API void duet_transceiver_stop(duet_transceiver *transceiver);
 DUET_API bool duet_transceiver_stopped(const duet_transceiver *transceiver);
-/** W3C setCodecPreferences: the codecs of the next negotiation, best first. Payload types are not looked at. rtx, red and
- *  telephone-event come by naming them. @param count  0: the default list again
+/** W3C setCodecPreferences: the codecs of the next negotiation, best first. Payload types are not looked at. rtx, red, CN and
+ *  telephone-event come by naming them. When red is in front of Opus in what is negotiated, Opus is sent with redundancy
+ *  (RFC 2198), each packet twice; otherwise red may only be received. @param count  0: the default list again
  *  @return DUET_OK; DUET_ERR_INVALID (one that this kind does not have, or nothing but rtx and red); DUET_ERR_NOMEM */
 DUET_API int duet_transceiver_set_codec_preferences(duet_transceiver *transceiver, const duet_codec *const *codecs,
                                                     size_t count);
@@ -91,6 +92,9 @@ typedef struct duet_sender_parameters {
     uint64_t max_bitrate;  /**< bits per second, of the raw interface's encoder; 0: its default */
     uint8_t max_framerate; /**< frames a second that are expected; 0: 30 */
     bool screen_content;   /**< video: text and windows */
+    /** Of the raw interface: pauses are not sent. Opus does that by itself; beside G.711, comfort noise (CN, RFC 3389) is sent
+     *  instead where it was negotiated, by a simple look at the level. Opus pauses also when the peer asks for it (usedtx). */
+    bool dtx;
 } duet_sender_parameters;
 
 typedef struct duet_sender_callbacks {

@@ -93,3 +93,9 @@ int duet_audio_decoder_conceal(duet_audio_decoder *d, int16_t *samples, size_t c
 {
     return d->ops->conceal(d, samples, count);
 }
+
+int duet_audio_decoder_comfort_noise(duet_audio_decoder *d, const duet_comfort_noise *told, int16_t *samples,
+                                     size_t count)
+{
+    return d->ops->noise ? d->ops->noise(d, told, samples, count) : DUET_ERR_UNSUPPORTED;
+}

@@ -34,6 +34,7 @@ typedef struct duet_audio_decoder_ops {
                   size_t *count);
     int (*decode_fec)(duet_audio_decoder *d, const uint8_t *data, size_t len, int16_t *samples, size_t count);
     int (*conceal)(duet_audio_decoder *d, int16_t *samples, size_t count);
+    int (*noise)(duet_audio_decoder *d, const duet_comfort_noise *told, int16_t *samples, size_t count); /* or NULL */
 } duet_audio_decoder_ops;
 
 int duet_opus_encoder_create(duet_audio_encoder **out, const duet_audio_encoder_config *config, const duet_env *env);

@@ -1,6 +1,7 @@
 /* G.711: A-law and µ-law by their definition, ITU-T G.711 tables 1 and 2. Lost sound is concealed by repeating the last
  * period of the voice, fading out within 60 ms. */
 #include "media/codecs/codec.h"
+#include "media/codecs/comfort_noise.h"
 #include <string.h>
 #include <strings.h>
 
@@ -121,6 +122,7 @@ typedef struct g711_decoder {
     int16_t history[HISTORY]; /* the last sound that was received */
     size_t period;            /* of its end; 0 when nothing is being concealed */
     size_t concealed;         /* samples since */
+    duet_noise noise;         /* in pauses: RFC 3389 */
 } g711_decoder;
 
 /* How alike the last PERIOD_MAX samples are to those `period` before them, from 0 to 1. */
@@ -215,7 +217,20 @@ static int decode_fec(duet_audio_decoder *d, const uint8_t *data, size_t len, in
     return DUET_ERR_NOT_FOUND;
 }
 
-static const duet_audio_decoder_ops decoder_ops = {decode, decode_fec, conceal};
+static int noise(duet_audio_decoder *base, const duet_comfort_noise *told, int16_t *samples, size_t count)
+{
+    g711_decoder *d = (g711_decoder *)base;
+
+    if (told)
+        duet_noise_set(&d->noise, told);
+    duet_noise_fill(&d->noise, samples, count);
+    d->period = 0;
+    if (count > 0)
+        remember(d, samples, count);
+    return DUET_OK;
+}
+
+static const duet_audio_decoder_ops decoder_ops = {decode, decode_fec, conceal, noise};
 
 int duet_g711_decoder_create(duet_audio_decoder **out, const duet_audio_decoder_config *config, const duet_env *env)
 {

@@ -114,14 +114,15 @@ static int bandwidth_of(uint32_t playback_rate)
 }
 
 /* What the peer says that it wants to receive: RFC 7587 section 6.1. */
-static int follow_peer(opus_encoder *e, const char *fmtp, uint32_t wanted_bitrate)
+static int follow_peer(opus_encoder *e, const duet_audio_encoder_config *config)
 {
+    const char *fmtp = config->codec.fmtp;
     bool stereo = e->base.channels == 2 && duet_fmtp_number(fmtp, "stereo", 0) == 1;
-    uint32_t bitrate = wanted_bitrate ? wanted_bitrate : stereo ? 64000 : 32000;
+    uint32_t bitrate = config->bitrate ? config->bitrate : stereo ? 64000 : 32000;
     uint32_t bitrate_max = duet_fmtp_number(fmtp, "maxaveragebitrate", BITRATE_MAX);
 
     e->bitrate_max = bitrate_max >= BITRATE_MIN && bitrate_max <= BITRATE_MAX ? bitrate_max : BITRATE_MAX;
-    e->uses_dtx = duet_fmtp_number(fmtp, "usedtx", 0) == 1;
+    e->uses_dtx = config->dtx || duet_fmtp_number(fmtp, "usedtx", 0) == 1;
     int fec = duet_fmtp_number(fmtp, "useinbandfec", 0) == 1;
     int vbr = duet_fmtp_number(fmtp, "cbr", 0) != 1;
     int bandwidth = bandwidth_of(duet_fmtp_number(fmtp, "maxplaybackrate", 48000));
@@ -147,7 +148,7 @@ static int configure(opus_encoder *e, const duet_audio_encoder_config *config)
 
     int err = error_of(opus_encoder_init(e->opus, (opus_int32)e->base.sample_rate, e->base.channels, application));
     if (!err)
-        err = follow_peer(e, config->codec.fmtp, config->bitrate);
+        err = follow_peer(e, config);
     if (!err)
         err = error_of(opus_encoder_ctl(e->opus, OPUS_SET_COMPLEXITY(complexity)));
     if (!err && config->voice)
@@ -250,7 +251,7 @@ static int conceal(duet_audio_decoder *base, int16_t *samples, size_t count)
     return expect_all(opus_decode(d->opus, NULL, 0, samples, room_of(count), 0), count);
 }
 
-static const duet_audio_decoder_ops decoder_ops = {decode, decode_fec, conceal};
+static const duet_audio_decoder_ops decoder_ops = {decode, decode_fec, conceal, NULL};
 
 int duet_opus_decoder_create(duet_audio_decoder **out, const duet_audio_decoder_config *config, const duet_env *env)
 {

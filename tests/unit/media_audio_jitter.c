@@ -29,7 +29,7 @@ typedef struct call {
     size_t way_count;
     bool last_was_silent;
 
-    uint32_t decoded, fec, concealed, silences, skipped, waits;
+    uint32_t decoded, fec, concealed, silences, noises, skipped, waits;
     uint32_t last_number;
     duet_time worst_delay;
 } call;
@@ -165,6 +165,9 @@ static void play_piece(call *c)
     case DUET_AUDIO_SKIP:
         c->skipped++;
         return; /* at once again */
+    case DUET_AUDIO_NOISE:
+        c->noises++;
+        break;
     case DUET_AUDIO_WAIT:
         c->waits++;
         break;
