@@ -1,4 +1,4 @@
-// What one core does with media: SRTP, payload formats, RTP sessions, jitter buffers; and what a 720p30 call costs, with
+// What one core does with media: SRTP, payload formats, RTP sessions, jitter buffers, all of it over UDP; and what a 720p30 call costs, with
 // GStreamer's webrtcbin beside it (where it is installed, and in a network namespace).
 //   node media.mjs BUILD_FOLDER [--seconds S] [--rounds N]
 import { execFileSync } from 'node:child_process';
@@ -33,8 +33,8 @@ function calls(build, { seconds, rounds, say }) {
 export function mediaBench(build, { seconds = 5, rounds = 3, say }) {
   if (!existsSync(join(build, 'bench/bench_media_srtp'))) return null;
   say('media');
-  const path = { ...run(join(build, 'bench/bench_media_srtp')), ...run(join(build, 'bench/bench_media_path')) };
-  return { ...path, calls: calls(build, { seconds, rounds, say }) };
+  const parts = ['srtp', 'path', 'wire'].map((part) => run(join(build, `bench/bench_media_${part}`)));
+  return { ...Object.assign({}, ...parts), calls: calls(build, { seconds, rounds, say }) };
 }
 
 function callTable(list) {
@@ -55,6 +55,7 @@ export function mediaTable(media) {
   console.log('\nmedia, 1000 packets per second on one core                 out      in');
   for (const s of media.srtp) row(`${s.profile}, ${s.payload} bytes`, s.protect_per_s, s.unprotect_per_s);
   for (const s of media.session) row(`RTP session, ${s.payload} bytes`, s.send_per_s, s.receive_per_s);
+  for (const w of media.wire) row(`session, SRTP and UDP, ${w.profile}, ${w.payload} bytes`, w.send_per_s, w.receive_per_s);
   for (const f of media.formats) row(`payloads of ${f.format}`, f.packetize_per_s, f.depacketize_per_s);
   row('jitter buffers: video, audio', media.video_jitter_packets_per_s, media.audio_jitter_packets_per_s);
   callTable(media.calls);
