@@ -44,12 +44,13 @@ struct duet_audio_jitter {
     uint32_t last_step;    /* between the last two of which the numbers follow each other */
     int64_t last_sequence; /* of the packet that was played last, or left out */
     uint32_t last_timestamp;
-    float loss;         /* share of the packets that were not there, of late */
-    uint32_t stretched; /* samples that were concealed because nothing was there; `position` stands still meanwhile */
-    bool is_concealing; /* the last piece was made up */
-    bool has_skipped;   /* and nothing has been heard since */
-    bool is_pausing;    /* the last packet said so (DTX, comfort noise) */
-    bool is_noise;      /* and how it sounds */
+    float loss;           /* share of the packets that were not there, of late */
+    uint32_t fec_samples; /* of the last piece, if it was to be decoded from FEC */
+    uint32_t stretched;   /* samples that were concealed because nothing was there; `position` stands still meanwhile */
+    bool is_concealing;   /* the last piece was made up */
+    bool has_skipped;     /* and nothing has been heard since */
+    bool is_pausing;      /* the last packet said so (DTX, comfort noise) */
+    bool is_noise;        /* and how it sounds */
     duet_time current_delay;
     duet_audio_jitter_stats stats;
 };
@@ -222,16 +223,21 @@ static void give_noise(duet_audio_jitter *j, duet_audio_piece *out, uint32_t sam
     out->samples = samples;
 }
 
+static void count_concealment(duet_audio_jitter *j, uint32_t samples)
+{
+    if (!j->is_concealing)
+        j->stats.concealment_events++;
+    j->is_concealing = true;
+    j->stats.concealed_samples += samples;
+}
+
 static void conceal(duet_audio_jitter *j, duet_audio_piece *out, uint32_t samples, bool is_silence)
 {
     if (j->is_noise) {
         give_noise(j, out, samples);
         return;
     }
-    if (!j->is_concealing)
-        j->stats.concealment_events++;
-    j->is_concealing = true;
-    j->stats.concealed_samples += samples;
+    count_concealment(j, samples);
     j->stats.silent_concealed_samples += is_silence ? samples : 0;
     j->stats.samples_played += samples;
     out->action = DUET_AUDIO_CONCEAL;
@@ -311,6 +317,16 @@ static void give_fec(duet_audio_jitter *j, duet_audio_piece *out, const duet_jit
     j->position = packet->timestamp;
     j->stats.fec_packets++;
     j->stats.samples_played += samples;
+    j->fec_samples = samples;
+}
+
+void duet_audio_jitter_had_no_fec(duet_audio_jitter *j)
+{
+    if (j->fec_samples == 0)
+        return;
+    j->stats.fec_packets--;
+    count_concealment(j, j->fec_samples);
+    j->fec_samples = 0;
 }
 
 static void skip(duet_audio_jitter *j, duet_audio_piece *out, const duet_jitter_packet *packet)
@@ -448,6 +464,7 @@ static const duet_jitter_packet *first_packet(duet_audio_jitter *j)
 void duet_audio_jitter_next(duet_audio_jitter *j, duet_audio_piece *out, bool silent, duet_time now)
 {
     *out = (duet_audio_piece){.action = DUET_AUDIO_WAIT, .samples = j->packet_time, .is_silence = true};
+    j->fec_samples = 0;
     drop_played(j);
     const duet_jitter_packet *packet = first_packet(j);
     if (!j->is_playing) {

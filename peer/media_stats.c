@@ -158,7 +158,7 @@ static void report_sound(pc_stats_report *r, const pc_receive *s)
     pc_report_seconds(r, "jitterBufferDelay", stats.jitter_buffer_delay);
     pc_report_number(r, "jitterBufferEmittedCount", stats.jitter_buffer_emitted_count);
     pc_report_seconds(r, "jitterBufferTargetDelay", stats.target_delay);
-    pc_report_number(r, "totalSamplesReceived", stats.samples_played + stats.concealed_samples);
+    pc_report_number(r, "totalSamplesReceived", stats.samples_played);
     pc_report_number(r, "concealedSamples", stats.concealed_samples);
     pc_report_number(r, "silentConcealedSamples", stats.silent_concealed_samples);
     pc_report_number(r, "concealmentEvents", stats.concealment_events);

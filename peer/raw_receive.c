@@ -253,6 +253,7 @@ static void next_piece(pc_receive *r)
                    DUET_OK) {
         spread(p, samples_of(r, &piece));
     } else {
+        duet_audio_jitter_had_no_fec(p->jitter);
         conceal(r, &piece);
     }
     p->was_silent = piece.action == DUET_AUDIO_NOISE || is_silence(p);

@@ -70,6 +70,8 @@ DUET_API int duet_audio_jitter_insert(duet_audio_jitter *jitter, const duet_jitt
  *  left out at once. After two seconds without a packet it waits as at the beginning.
  *  @param silent  the sound that was played last was silence: the delay may be changed here */
 DUET_API void duet_audio_jitter_next(duet_audio_jitter *jitter, duet_audio_piece *out, bool silent, duet_time now);
+/** There was no FEC in the last piece: it was concealed after all, and counts so. */
+DUET_API void duet_audio_jitter_had_no_fec(duet_audio_jitter *jitter);
 /** Plays later for lip sync, at least this much after arrival; 0: no wish. */
 DUET_API void duet_audio_jitter_set_delay_min(duet_audio_jitter *jitter, duet_time delay);
 
@@ -78,7 +80,7 @@ typedef struct duet_audio_jitter_stats {
     uint64_t packets_inserted, packets_late, packets_duplicated, packets_discarded;
     uint64_t samples_played, concealed_samples, silent_concealed_samples, concealment_events;
     uint64_t inserted_for_deceleration, removed_for_acceleration;
-    uint64_t fec_packets;          /**< DECODE_FEC that were given */
+    uint64_t fec_packets;          /**< DECODE_FEC that were given, and had it */
     duet_time jitter_buffer_delay; /**< sum over the samples that were emitted, from arrival on */
     uint64_t jitter_buffer_emitted_count;
     /** What is wished for, and what the last packet had: over the fastest packets of late, not counting the network. */

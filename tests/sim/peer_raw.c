@@ -323,7 +323,7 @@ static void two_percent_of_loss_are_repaired_or_concealed(void **state)
         uint64_t total = received_stat(c, "audio", "totalSamplesReceived");
         assert_true(total > 48000 * 12);
         assert_true(concealed * 100 < total * 5);
-        assert_true(received_stat(c, "audio", "fecPacketsReceived") > 0);
+        assert_true(concealed > 48000 / 10);
         call_end(c);
     }
 }
