@@ -25,8 +25,10 @@ static void draft_extensions(pc_media_draft *draft, duet_sdp_section *section, c
         pc_ambiguous_extensions(offer, ambiguous);
     section->extension_count = 0;
     for (size_t i = 0; i < count; i++) {
-        uint16_t id = offer ? duet_sdp_media_extmap_id(offer, t->mline, draft->extensions[i].uri) : 0;
-        if (id >= PC_EXTENSION_IDS || !ambiguous[id])
+        const char *uri = draft->extensions[i].uri;
+        uint16_t id = offer ? duet_sdp_media_extmap_id(offer, t->mline, uri) : 0;
+        bool is_clear = id >= PC_EXTENSION_IDS || !ambiguous[id];
+        if (is_clear && (!offer || pc_extension_fits(offer, t->mline, uri)))
             draft->extension_list[section->extension_count++] = &draft->extensions[i];
     }
     section->extensions = draft->extension_list;

@@ -224,7 +224,8 @@ static void agree_extensions(pc_agreed *a, const duet_sdp *answer, size_t i)
 {
     for (unsigned k = 0; k < DUET_RTP_EXT_COUNT && pc_media_is_built(); k++) {
         uint16_t id = duet_sdp_media_extmap_id(answer, i, pc_extension_uri(k));
-        a->extensions.ids[k] = id <= 255 ? (uint8_t)id : 0;
+        bool is_usable = id <= 255 && pc_extension_fits(answer, i, pc_extension_uri(k));
+        a->extensions.ids[k] = is_usable ? (uint8_t)id : 0;
     }
 }
 

@@ -5,7 +5,12 @@
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
-/* Ids as Chromium numbers them. Those that we have no use for are not offered. */
+#define ONE_BYTE_ID_MAX 14
+#define TWO_BYTE_ID_MIN 16 /* 15 ends one-byte elements */
+#define TWO_BYTE_ID_MAX 255
+
+/* Ids as Chromium numbers them. Those that we have no use for are not offered. The last one has an id that takes a two-byte
+ * header, which its values mostly need anyway. */
 static const struct {
     duet_rtp_extension_kind kind;
     uint8_t id;
@@ -24,6 +29,8 @@ static const struct {
     {DUET_RTP_EXT_ABS_CAPTURE_TIME, 12, true, true},
     {DUET_RTP_EXT_VIDEO_ORIENTATION, 13, false, true},
     {DUET_RTP_EXT_TOFFSET, 14, false, true},
+    {DUET_RTP_EXT_DEPENDENCY_DESCRIPTOR, 9, false, true},
+    {DUET_RTP_EXT_LAYERS_ALLOCATION, 16, false, true},
 };
 
 /* What the descriptions say about ids. */
@@ -54,13 +61,27 @@ static void learn(numbering *n, const duet_sdp *sdp)
     }
 }
 
-static bool id_is_given(const uint8_t *given, size_t count, uint8_t id)
+static bool id_is_free(const numbering *n, const uint8_t *given, size_t count, unsigned id)
 {
     for (size_t i = 0; i < count; i++) {
         if (given[i] == id)
-            return true;
+            return false;
     }
-    return false;
+    return !n->is_taken[id];
+}
+
+/* One that takes a one-byte header while there are any. @return 0: all are taken */
+static uint8_t find_id(const numbering *n, const uint8_t *given, size_t count)
+{
+    for (unsigned id = ONE_BYTE_ID_MAX; id > 0; id--) {
+        if (id_is_free(n, given, count, id))
+            return (uint8_t)id;
+    }
+    for (unsigned id = TWO_BYTE_ID_MIN; id <= TWO_BYTE_ID_MAX; id++) {
+        if (id_is_free(n, given, count, id))
+            return (uint8_t)id;
+    }
+    return 0;
 }
 
 size_t pc_extensions(const duet_pc *pc, duet_sdp_media_kind kind, duet_sdp_extension *out, size_t max)
@@ -74,15 +95,23 @@ size_t pc_extensions(const duet_pc *pc, duet_sdp_media_kind kind, duet_sdp_exten
         learn(&n, list[d]);
     for (size_t i = 0; i < COUNT(extensions); i++) {
         uint8_t id = n.agreed[i] ? n.agreed[i] : extensions[i].id;
-        if (!n.agreed[i] && (n.is_taken[id] || id_is_given(ids, i, id))) {
-            for (id = 14; id > 0 && (n.is_taken[id] || id_is_given(ids, i, id)); id--)
-                ;
-        }
+        if (!n.agreed[i] && !id_is_free(&n, ids, i, id))
+            id = find_id(&n, ids, i);
         ids[i] = id; /* 0: no number is left, and it is not offered */
         if (id > 0 && count < max && (kind == DUET_SDP_AUDIO ? extensions[i].audio : extensions[i].video))
             out[count++] = (duet_sdp_extension){id, DUET_SDP_SENDRECV, duet_rtp_extension_uri(extensions[i].kind)};
     }
     return count;
+}
+
+bool pc_extension_fits(const duet_sdp *sdp, size_t section, const char *uri)
+{
+    duet_rtp_extension_kind kind = duet_rtp_extension_of_uri(uri);
+
+    if (kind != DUET_RTP_EXT_DEPENDENCY_DESCRIPTOR && kind != DUET_RTP_EXT_LAYERS_ALLOCATION)
+        return true;
+    return duet_sdp_has(sdp, section, DUET_SDP_EXTMAP_ALLOW_MIXED) ||
+           duet_sdp_has(sdp, DUET_SDP_SESSION, DUET_SDP_EXTMAP_ALLOW_MIXED);
 }
 
 void pc_ambiguous_extensions(const duet_sdp *offer, bool *ambiguous)

@@ -14,6 +14,12 @@ size_t pc_extensions(const duet_pc *pc, duet_sdp_media_kind kind, duet_sdp_exten
     return 0;
 }
 
+bool pc_extension_fits(const duet_sdp *sdp, size_t section, const char *uri)
+{
+    (void)sdp, (void)section, (void)uri;
+    return false;
+}
+
 void pc_ambiguous_extensions(const duet_sdp *offer, bool *ambiguous)
 {
     (void)offer;

@@ -1,5 +1,6 @@
 /* Transceivers and descriptions without a network: what W3C webrtc-pc section 5 and RFC 9429 sections 5.2 to 5.11 say of
  * adding, removing, holding, stopping and using m-sections again, in every order. */
+#include "duet/rtp.h"
 #include "duet/transceiver.h"
 #include "peer_pair.h"
 
@@ -375,7 +376,8 @@ static void payload_types_and_ids_of_the_peer_stay_when_we_offer(void **state)
         duet_sdp_extmap map;
         bool seen[256] = {false};
         while (duet_sdp_media_extmap(sdp, i, &cursor, &map)) {
-            assert_in_range(map.id, 1, 14);
+            assert_in_range(map.id, 1, 16);
+            assert_int_not_equal(map.id, 15);
             assert_false(seen[map.id]);
             seen[map.id] = true;
         }
@@ -418,6 +420,50 @@ static void an_id_that_means_two_things_in_a_bundle_is_not_answered(void **state
         assert_false(duet_sdp_media_extmap(sdp, i, &cursor, &map));
     }
     duet_sdp_destroy(sdp);
+    destroy_pair(&alice, &bob);
+}
+
+/* Of alice's offer of audio and video; without `mixed` bob cannot know that she takes two-byte headers. */
+static duet_sdp *answer_to_layers(end *alice, end *bob, bool mixed)
+{
+    create_pair(alice, bob);
+    add(alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    add(alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    char *offer = end_offer(alice), *text;
+    duet_sdp *sdp = parsed(offer);
+    free(offer);
+    for (int kind = DUET_RTP_EXT_DEPENDENCY_DESCRIPTOR; kind <= DUET_RTP_EXT_LAYERS_ALLOCATION; kind++) {
+        const char *uri = duet_rtp_extension_uri((duet_rtp_extension_kind)kind);
+        assert_int_equal(duet_sdp_media_extmap_id(sdp, 0, uri), 0);
+        assert_int_not_equal(duet_sdp_media_extmap_id(sdp, 1, uri), 0);
+    }
+    if (!mixed)
+        duet_sdp_remove(sdp, DUET_SDP_SESSION, "extmap-allow-mixed");
+    assert_int_equal(duet_sdp_write(sdp, &text), DUET_OK);
+    duet_sdp_destroy(sdp);
+    set_remote(bob, DUET_SDP_OFFER, text);
+    set_local(bob, DUET_SDP_ANSWER, NULL);
+    free(text);
+    return local_of(bob);
+}
+
+static void what_needs_two_byte_headers_is_answered_when_those_may_be_mixed(void **state)
+{
+    const char *descriptor = duet_rtp_extension_uri(DUET_RTP_EXT_DEPENDENCY_DESCRIPTOR);
+    const char *layers = duet_rtp_extension_uri(DUET_RTP_EXT_LAYERS_ALLOCATION);
+    end alice, bob;
+    (void)state;
+
+    duet_sdp *answer = answer_to_layers(&alice, &bob, true);
+    assert_int_equal(duet_sdp_media_extmap_id(answer, 1, descriptor), 9);
+    assert_int_equal(duet_sdp_media_extmap_id(answer, 1, layers), 16);
+    duet_sdp_destroy(answer);
+    destroy_pair(&alice, &bob);
+    answer = answer_to_layers(&alice, &bob, false);
+    assert_int_equal(duet_sdp_media_extmap_id(answer, 1, descriptor), 0);
+    assert_int_equal(duet_sdp_media_extmap_id(answer, 1, layers), 0);
+    assert_int_not_equal(duet_sdp_media_extmap_id(answer, 1, duet_rtp_extension_uri(DUET_RTP_EXT_MID)), 0);
+    duet_sdp_destroy(answer);
     destroy_pair(&alice, &bob);
 }
 
@@ -617,6 +663,7 @@ int main(void)
         cmocka_unit_test(the_answerer_can_stop_a_section_that_is_offered),
         cmocka_unit_test(payload_types_and_ids_of_the_peer_stay_when_we_offer),
         cmocka_unit_test(an_id_that_means_two_things_in_a_bundle_is_not_answered),
+        cmocka_unit_test(what_needs_two_byte_headers_is_answered_when_those_may_be_mixed),
         cmocka_unit_test(a_rollback_of_an_offer_takes_back_what_it_made),
         cmocka_unit_test(a_rollback_of_a_section_used_again_leaves_it_rejected),
         cmocka_unit_test(both_offer_and_the_polite_one_gives_way),
