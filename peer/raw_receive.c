@@ -68,6 +68,8 @@ struct pc_playout {
     int16_t decoded[SAMPLES_MAX * CHANNELS];
     size_t count, taken; /* of `decoded`, per channel, at 48 kHz */
     bool was_silent;
+    duet_time last_told;   /* when the connection heard the time last, */
+    uint64_t played_since; /* and what was played since, samples */
 };
 
 void pc_playout_destroy(pc_receive *r)
@@ -228,11 +230,23 @@ static void play_noise(pc_receive *r, const duet_audio_piece *piece)
         play_silence(p, samples > 0 ? samples * RATE / p->rate : RATE / 100);
 }
 
+/* In a pause nobody tells the connection what time it is, but what is played takes its time. */
+static duet_time time_now(pc_receive *r)
+{
+    struct pc_playout *p = r->playout;
+    duet_time told = r->receiver->transceiver->pc->now;
+
+    if (told != p->last_told)
+        p->played_since = 0;
+    p->last_told = told;
+    return told + p->played_since * 1000000 / RATE;
+}
+
 /* Fills `decoded` with the next piece. */
 static void next_piece(pc_receive *r)
 {
     struct pc_playout *p = r->playout;
-    duet_time now = r->receiver->transceiver->pc->now;
+    duet_time now = time_now(r);
     duet_audio_piece piece;
 
     do
@@ -307,6 +321,7 @@ int duet_receiver_read_audio(duet_receiver *receiver, int16_t *samples, size_t c
         size_t n = p->count - p->taken < count - done ? p->count - p->taken : count - done;
         take(p, samples + done * channels, n, channels);
         p->taken += n;
+        p->played_since += n;
         done += n;
     }
     return DUET_OK;
