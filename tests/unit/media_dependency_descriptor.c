@@ -283,6 +283,113 @@ static void template_ids_go_round(void **state)
     assert_int_equal(parse_bits(&d, &s, "1 1 111101 0000000000000001"), DUET_ERR_NOT_FOUND);
 }
 
+/* ---- as Chromium sends them -------------------------------------------------------------------------------------- */
+
+static size_t from_hex(uint8_t *data, const char *text)
+{
+    unsigned byte;
+    size_t len = 0;
+
+    for (; sscanf(text, "%2x", &byte) == 1; text += 2)
+        data[len++] = (uint8_t)byte;
+    return len;
+}
+
+/* Reads a packet's descriptor, and writes it again: Chromium leaves out what templates say, too. */
+static void receive(duet_dependency_descriptor *d, duet_dependency_structure *s, const char *hex)
+{
+    uint8_t data[DATA_MAX], again[DATA_MAX];
+    size_t len = from_hex(data, hex);
+
+    assert_int_equal(duet_dependency_descriptor_parse(d, s, data, len), DUET_OK);
+    assert_int_equal(write(again, d, s), len);
+    assert_memory_equal(again, data, len);
+}
+
+static void expect_dtis(const duet_dependency_descriptor *d, const char *symbols)
+{
+    for (size_t i = 0; symbols[i]; i++)
+        assert_int_equal(d->frame.dtis[i], dti_of(symbols[i]));
+}
+
+static void vp9_in_three_spatial_and_temporal_layers(void **state)
+{
+    static const duet_render_resolution sizes[] = {{240, 135}, {480, 270}, {960, 540}};
+    duet_dependency_structure s = {0};
+    duet_dependency_descriptor d;
+
+    (void)state;
+    receive(
+        &d, &s,
+        "cc00ff81881485214eaaaaa8000600004000100002aa80a8000600004000100002a000a800060000400016d549241b5524906d54923157"
+        "e001974ca864330e222396eca8655304224390eca8775300ef008601df010d03bf021b");
+    assert_true(d.start_of_frame && d.end_of_frame && d.has_structure && !d.has_active_decode_targets);
+    assert_int_equal(s.template_id_offset, 12);
+    assert_int_equal(s.template_count, 15);
+    assert_int_equal(s.chain_count, 3);
+    assert_int_equal(s.decode_target_count, 9);
+    assert_int_equal(s.active_decode_targets, 0x1FF);
+    assert_int_equal(s.spatial_count, 3);
+    assert_memory_equal(s.resolutions, sizes, sizeof(sizes));
+    for (unsigned i = 0; i < 9; i++) {
+        assert_int_equal(s.decode_targets[i].spatial_id, i / 3);
+        assert_int_equal(s.decode_targets[i].temporal_id, i % 3);
+        assert_int_equal(s.decode_targets[i].protected_by, i / 3);
+    }
+
+    receive(&d, &s, "d90104"); /* the last layers: nobody refers to it */
+    assert_int_equal(d.frame_number, 260);
+    assert_int_equal(d.frame.spatial_id, 2);
+    assert_int_equal(d.frame.temporal_id, 2);
+    expect_dtis(&d, "--------D");
+    assert_int_equal(d.frame.frame_diffs[0], 3);
+
+    receive(&d, &s, "92010b1b40085850"); /* the first of two packets; a frame has been left out before */
+    assert_true(d.start_of_frame && !d.end_of_frame);
+    assert_int_equal(d.frame.spatial_id, 1);
+    expect_dtis(&d, "---SSS---");
+    assert_int_equal(d.frame.frame_diff_count, 1);
+    assert_int_equal(d.frame.frame_diffs[0], 11);
+    assert_memory_equal(d.frame.chain_diffs, ((uint8_t[]){1, 11, 10}), 3);
+}
+
+/* The key frame of three spatial layers while only two of them are sent yet. */
+static void vp9_whose_third_layer_waits_for_bandwidth(void **state)
+{
+    duet_dependency_structure s = {0};
+    duet_dependency_descriptor d;
+
+    (void)state;
+    receive(
+        &d, &s,
+        "cc00fdc1881485214eaaaaa8000600004000100002aa80a8000600004000100002a000a800060000400016d549241b5524906d54923157"
+        "e001974ca864330e222396eca8655304224390eca8775300ef008601df010d03bf021b1f80");
+    assert_true(d.has_active_decode_targets);
+    assert_int_equal(s.active_decode_targets, 0x3F);
+    receive(&d, &s, "9100fe");
+    assert_int_equal(s.active_decode_targets, 0x3F);
+}
+
+static void vp8_in_three_temporal_layers(void **state)
+{
+    duet_dependency_structure s = {0};
+    duet_dependency_descriptor d;
+
+    (void)state;
+    receive(&d, &s, "c0000180003a40809f807780"); /* one layer at first */
+    assert_int_equal(s.template_count, 2);
+    assert_int_equal(s.chain_count, 0);
+    assert_int_equal(s.resolutions[0].width, 320);
+    assert_int_equal(s.resolutions[0].height, 240);
+    receive(&d, &s, "c200058042044eaaaf2860414d34538a0940404fc03bc0");
+    assert_int_equal(s.template_count, 7);
+    assert_int_equal(s.decode_target_count, 3);
+    receive(&d, &s, "c70006");
+    assert_int_equal(d.frame.temporal_id, 2);
+    receive(&d, &s, "c5002f");
+    assert_int_equal(d.frame.temporal_id, 1);
+}
+
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static void only_what_differs_from_the_template_is_written(void **state)
@@ -560,6 +667,9 @@ int main(void)
         cmocka_unit_test(active_decode_targets_stay_until_they_change),
         cmocka_unit_test(padding_is_ignored),
         cmocka_unit_test(template_ids_go_round),
+        cmocka_unit_test(vp9_in_three_spatial_and_temporal_layers),
+        cmocka_unit_test(vp9_whose_third_layer_waits_for_bandwidth),
+        cmocka_unit_test(vp8_in_three_temporal_layers),
         cmocka_unit_test(only_what_differs_from_the_template_is_written),
         cmocka_unit_test(a_frame_may_refer_to_none_where_its_template_does),
         cmocka_unit_test(the_largest_structure_comes_back),

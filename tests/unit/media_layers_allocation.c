@@ -127,6 +127,29 @@ static void a_zero_byte_says_that_nothing_is_sent(void **state)
     expect_trip(&a, "\0", 1);
 }
 
+/* Three spatial layers of VP9 with three temporal ones each, of Chromium. */
+static void what_chromium_sends_is_written_as_it_is_read(void **state)
+{
+    static const char bytes[] = "\x07\xA8\x37\x47\x65\x8B\x01\xB5\x01\x81\x02\xDA\x03\xEA\x04\xEF\x06\x00\xEF\x00\x86"
+                                "\x17\x01\xDF\x01\x0D\x17\x03\xBF\x02\x1B\x17";
+    static const uint32_t rates[3][3] = {{55, 71, 101}, {139, 181, 257}, {474, 618, 879}};
+    duet_layers_allocation a;
+
+    (void)state;
+    assert_int_equal(PARSE(&a, bytes), DUET_OK);
+    assert_int_equal(a.stream_count, 1);
+    assert_true(a.has_resolutions);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(a.layers[0][i].temporal_count, 3);
+        assert_memory_equal(a.layers[0][i].kilobits, rates[i], sizeof(rates[i]));
+        assert_int_equal(a.layers[0][i].width, 240u << i);
+        assert_int_equal(a.layers[0][i].height, 135u << i);
+        assert_int_equal(a.layers[0][i].frame_rate, 23);
+    }
+    assert_int_equal(a.layers[0][3].temporal_count, 0);
+    expect_trip(&a, bytes, sizeof(bytes) - 1);
+}
+
 static duet_layers_allocation largest(void)
 {
     duet_layers_allocation a = {.stream_count = 4, .stream_index = 3, .has_resolutions = true};
@@ -236,6 +259,7 @@ int main(void)
         cmocka_unit_test(streams_with_the_same_layers_share_a_mask),
         cmocka_unit_test(streams_with_other_layers_have_masks_of_their_own),
         cmocka_unit_test(a_zero_byte_says_that_nothing_is_sent),
+        cmocka_unit_test(what_chromium_sends_is_written_as_it_is_read),
         cmocka_unit_test(the_largest_allocation_comes_back),
         cmocka_unit_test(an_allocation_cut_anywhere_is_malformed),
         cmocka_unit_test(bytes_that_say_something_else_are_malformed),
