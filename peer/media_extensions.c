@@ -5,12 +5,10 @@
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
-#define ONE_BYTE_ID_MAX 14
-#define TWO_BYTE_ID_MIN 16 /* 15 ends one-byte elements */
-#define TWO_BYTE_ID_MAX 255
+#define ID_MAX 14 /* Firefox refuses descriptions with greater ones, in spite of its a=extmap-allow-mixed */
 
-/* Ids as Chromium numbers them. Those that we have no use for are not offered. The last one has an id that takes a two-byte
- * header, which its values mostly need anyway. */
+/* Ids as Chromium numbers them. Those that we have no use for are not offered; one more than there are ids is agreed when the
+ * peer offers it. */
 static const struct {
     duet_rtp_extension_kind kind;
     uint8_t id;
@@ -28,9 +26,9 @@ static const struct {
     {DUET_RTP_EXT_REPAIRED_RID, 11, false, true},
     {DUET_RTP_EXT_ABS_CAPTURE_TIME, 12, true, true},
     {DUET_RTP_EXT_VIDEO_ORIENTATION, 13, false, true},
-    {DUET_RTP_EXT_TOFFSET, 14, false, true},
     {DUET_RTP_EXT_DEPENDENCY_DESCRIPTOR, 9, false, true},
-    {DUET_RTP_EXT_LAYERS_ALLOCATION, 16, false, true},
+    {DUET_RTP_EXT_LAYERS_ALLOCATION, 14, false, true},
+    {DUET_RTP_EXT_TOFFSET, 0, false, true},
 };
 
 /* What the descriptions say about ids. */
@@ -61,7 +59,7 @@ static void learn(numbering *n, const duet_sdp *sdp)
     }
 }
 
-static bool id_is_free(const numbering *n, const uint8_t *given, size_t count, unsigned id)
+static bool id_is_free(const numbering *n, const uint8_t *given, size_t count, uint8_t id)
 {
     for (size_t i = 0; i < count; i++) {
         if (given[i] == id)
@@ -70,18 +68,14 @@ static bool id_is_free(const numbering *n, const uint8_t *given, size_t count, u
     return !n->is_taken[id];
 }
 
-/* One that takes a one-byte header while there are any. @return 0: all are taken */
+/* @return 0: all are taken */
 static uint8_t find_id(const numbering *n, const uint8_t *given, size_t count)
 {
-    for (unsigned id = ONE_BYTE_ID_MAX; id > 0; id--) {
-        if (id_is_free(n, given, count, id))
-            return (uint8_t)id;
-    }
-    for (unsigned id = TWO_BYTE_ID_MIN; id <= TWO_BYTE_ID_MAX; id++) {
-        if (id_is_free(n, given, count, id))
-            return (uint8_t)id;
-    }
-    return 0;
+    uint8_t id = ID_MAX;
+
+    while (id > 0 && !id_is_free(n, given, count, id))
+        id--;
+    return id;
 }
 
 size_t pc_extensions(const duet_pc *pc, duet_sdp_media_kind kind, duet_sdp_extension *out, size_t max)
@@ -95,7 +89,7 @@ size_t pc_extensions(const duet_pc *pc, duet_sdp_media_kind kind, duet_sdp_exten
         learn(&n, list[d]);
     for (size_t i = 0; i < COUNT(extensions); i++) {
         uint8_t id = n.agreed[i] ? n.agreed[i] : extensions[i].id;
-        if (!n.agreed[i] && !id_is_free(&n, ids, i, id))
+        if (id == 0 || (!n.agreed[i] && !id_is_free(&n, ids, i, id)))
             id = find_id(&n, ids, i);
         ids[i] = id; /* 0: no number is left, and it is not offered */
         if (id > 0 && count < max && (kind == DUET_SDP_AUDIO ? extensions[i].audio : extensions[i].video))
