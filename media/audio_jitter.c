@@ -114,6 +114,12 @@ static uint32_t samples_of(const duet_audio_jitter *j, duet_time time)
     return (uint32_t)(time * j->clock_rate / 1000000);
 }
 
+/* What is less than a sample is now. */
+static uint32_t samples_until(const duet_audio_jitter *j, duet_time due, duet_time now)
+{
+    return due > now ? samples_of(j, due - now) : 0;
+}
+
 static duet_time target_of(const duet_audio_jitter *j)
 {
     duet_time target = duet_jitter_delay_quantile(&j->delay, SHARE_IN_TIME);
@@ -351,8 +357,7 @@ static bool is_pause(const duet_audio_jitter *j, int32_t gap, bool silent)
 static void play_after_pause(duet_audio_jitter *j, duet_audio_piece *out, const duet_jitter_packet *packet, int32_t gap,
                              duet_time now)
 {
-    duet_time due = play_time(j, packet);
-    uint32_t left = due > now ? samples_of(j, due - now) : 0;
+    uint32_t left = samples_until(j, play_time(j, packet), now);
 
     if (left > 0) {
         left = left < j->packet_time ? left : j->packet_time;
@@ -468,9 +473,10 @@ void duet_audio_jitter_next(duet_audio_jitter *j, duet_audio_piece *out, bool si
     drop_played(j);
     const duet_jitter_packet *packet = first_packet(j);
     if (!j->is_playing) {
-        if (!packet || now < play_time(j, packet)) {
+        uint32_t left = packet ? samples_until(j, play_time(j, packet), now) : j->packet_time;
+        if (left > 0) {
             if (j->is_noise) /* a long pause: its end is like a beginning */
-                give_noise(j, out, j->packet_time);
+                give_noise(j, out, left < j->packet_time ? left : j->packet_time);
             return;
         }
         j->is_playing = true;
