@@ -381,6 +381,7 @@ struct duet_rtp_session {
     /* RTCP */
     rtp_timer report_timer;
     bool reports_began, report_due;
+    bool reports_idle; /* nothing flows: the timer is set for the long interval */
     double average_rtcp_len;
     uint32_t byes[RTP_BYES_MAX];
     size_t bye_count;
@@ -411,7 +412,8 @@ int duet_rtp_session_rtcp(duet_rtp_session *session, const uint8_t *data, size_t
 #define RTCP_BLOCKS_MAX  16
 
 size_t duet_rtcp_senders(const duet_rtp_session *session);              /* streams of ours that send */
-void duet_rtcp_reports_begin(duet_rtp_session *session, duet_time now); /* with the first packet either way */
+void duet_rtcp_reports_join(duet_rtp_session *session, duet_time now); /* once anything is agreed */
+void duet_rtcp_reports_flow(duet_rtp_session *session, duet_time now); /* with each packet either way */
 void duet_rtcp_report_timer(void *owner, duet_time now);
 bool duet_rtcp_is_due(const duet_rtp_session *session);
 /* The next RTCP packet. @return its length, 0 when there is nothing to say after all */

@@ -263,6 +263,7 @@ static rtp_slot *next_media(duet_rtp_session *session, int32_t *number, duet_tim
 int duet_rtp_session_output(duet_rtp_session *session, duet_rtp_outgoing *out, duet_time now)
 {
     session->is_awake = false;
+    duet_rtcp_reports_join(session, now);
     session->depth++;
     duet_rtp_session_service(session, now);
     session->depth--;
@@ -276,7 +277,7 @@ int duet_rtp_session_output(duet_rtp_session *session, duet_rtp_outgoing *out, d
         slot = next_media(session, &number, now);
     if (!slot)
         return 0;
-    duet_rtcp_reports_begin(session, now);
+    duet_rtcp_reports_flow(session, now);
     const rtp_section *section = slot->stream->section;
     *out = (duet_rtp_outgoing){.data = duet_rtp_slot_data(slot),
                                .len = slot->len,

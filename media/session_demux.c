@@ -232,7 +232,7 @@ static int deliver(duet_rtp_session *session, duet_receive_stream *stream, rtp_s
 
     if (err != DUET_OK)
         return err;
-    duet_rtcp_reports_begin(session, a->now);
+    duet_rtcp_reports_flow(session, a->now);
     duet_receive_stream_touch(stream, a->now);
     return duet_receive_stream_packet(stream, &a->packet, &a->extensions, a->len, false, a->now);
 }

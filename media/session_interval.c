@@ -1,10 +1,11 @@
-/* When reports are sent: RFC 3550 sections 6.2 and 6.3, with the reduced minimum interval. There is no timer reconsideration:
- * that is for groups whose members come and go, and here are always two. */
+/* When reports are sent: RFC 3550 sections 6.2 and 6.3, for as long as a section is agreed. While media flows the minimum
+ * interval is the reduced one, otherwise five seconds, so that a call on hold wakes nobody often. There is no timer
+ * reconsideration: that is for groups whose members come and go, and here are always two. */
 #include "base/seeded.h"
 #include "media/internal.h"
 
-#define PACKET_OVERHEAD  28 /* IPv4 and UDP count: RFC 3550 section 6.2 */
-#define INTERVAL_MAX     5.0
+#define PACKET_OVERHEAD  28  /* IPv4 and UDP count: RFC 3550 section 6.2 */
+#define INTERVAL_MAX     5.0 /* and the "RECOMMENDED ... fixed minimum": RFC 3550 section 6.2 */
 #define INTERVAL_SECTION 1.0 /* the longest minimum */
 /* "divided by ... e - 3/2 = 1.21828": RFC 3550 section 6.3.1 */
 #define COMPENSATION 1.21828
@@ -39,6 +40,8 @@ static double deterministic_interval(const duet_rtp_session *session, bool is_fi
     double interval = len * (1 + packets) / bandwidth;
 
     minimum = minimum < INTERVAL_SECTION ? minimum : INTERVAL_SECTION;
+    if (session->reports_idle)
+        minimum = INTERVAL_MAX;
     if (is_first)
         minimum /= 2;
     if (interval < minimum)
@@ -53,12 +56,23 @@ static duet_time random_interval(duet_rtp_session *session, bool is_first)
     return (duet_time)(deterministic_interval(session, is_first) * (0.5 + unit) / COMPENSATION * 1e6) + 1;
 }
 
-void duet_rtcp_reports_begin(duet_rtp_session *session, duet_time now)
+static void begin(duet_rtp_session *session, bool is_idle, duet_time now)
 {
-    if (session->reports_began)
-        return;
     session->reports_began = true;
+    session->reports_idle = is_idle;
     duet_rtp_timer_set(session, &session->report_timer, now + random_interval(session, true));
+}
+
+void duet_rtcp_reports_join(duet_rtp_session *session, duet_time now)
+{
+    if (!session->reports_began && session->section_count > 0)
+        begin(session, true, now);
+}
+
+void duet_rtcp_reports_flow(duet_rtp_session *session, duet_time now)
+{
+    if (!session->reports_began || session->reports_idle)
+        begin(session, false, now);
 }
 
 /* Whether ours has something to report: it has sent in this interval or the one before. What a stream that fell silent kept
@@ -86,18 +100,18 @@ void duet_rtcp_report_timer(void *owner, duet_time now)
 {
     duet_rtp_session *session = owner;
 
-    session->report_due = false;
+    bool flows = false;
+
     for (duet_receive_stream *s = session->newest; s; s = s->older)
-        session->report_due |= mark_receiver(s);
+        flows |= mark_receiver(s);
     for (duet_send_stream *s = session->send_streams; s; s = s->next)
-        session->report_due |= mark_sender(s);
-    if (session->report_due) {
+        flows |= mark_sender(s);
+    session->report_due = session->reports_began = flows || session->section_count > 0;
+    session->reports_idle = !flows;
+    if (!flows)
+        duet_rtp_slots_trim(&session->slots);
+    if (session->reports_began)
         duet_rtp_timer_set(session, &session->report_timer, now + random_interval(session, false));
-        return;
-    }
-    /* Silence both ways: reports begin anew with the next packet, and nothing wakes anybody until then. */
-    session->reports_began = false;
-    duet_rtp_slots_trim(&session->slots);
 }
 
 void duet_rtcp_count_size(duet_rtp_session *session, size_t len)

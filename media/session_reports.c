@@ -259,7 +259,7 @@ static void write_with_report(compound *c)
     duet_rtp_session *session = c->session;
 
     write_extended(c);
-    session->remb_due = session->remb_due || has_remb(session);
+    session->remb_due = session->remb_due || (has_remb(session) && !session->reports_idle);
     session->report_due = reports_are_left(session);
 }
 

@@ -171,26 +171,117 @@ static void feedback_is_compound_unless_reduced_size_is_agreed(void **state)
     }
 }
 
-static void silence_needs_no_timer(void **state)
+/* What the reports of side 0 look like to side 1 from now on. */
+typedef struct seen_reports {
+    size_t reports, senders, blocks, names;
+    duet_time last, shortest, longest;
+} seen_reports;
+
+static seen_reports seen;
+
+static void look_at_reports(pair_side *side, duet_rtp_outgoing *out)
+{
+    duet_rtcp_packet packet;
+    duet_rtcp_report report;
+    size_t cursor = 0;
+    duet_time now = side->pair->now;
+
+    if (!out->is_rtcp)
+        return;
+    while (duet_rtcp_next(out->data, out->len, &cursor, &packet) == 1) {
+        seen.names += packet.type == DUET_RTCP_SDES;
+        if (duet_rtcp_read_report(&report, &packet) != DUET_OK)
+            continue;
+        duet_time span = now - seen.last;
+        if (seen.reports++ > 0) {
+            seen.shortest = span < seen.shortest ? span : seen.shortest;
+            seen.longest = span > seen.longest ? span : seen.longest;
+        }
+        seen.last = now;
+        seen.senders += report.is_sender;
+        seen.blocks += report.block_count;
+    }
+}
+
+static void watch_reports(media_pair *p)
+{
+    seen = (seen_reports){.shortest = DUET_NEVER};
+    p->side[0].on_output = look_at_reports;
+}
+
+/* "RTCP ... sent by each participant" for as long as it takes part, sections that are on hold included: RFC 3264, 5.1 */
+static void a_session_without_media_says_every_five_seconds_that_it_is_there(void **state)
 {
     (void)state;
     media_pair *p = pair_new(26);
+
+    assert_true(duet_rtp_session_deadline(p->side[0].session) == DUET_NEVER);
+    watch_reports(p);
+    pair_run(p, DUET_SECONDS(10));
+    assert_int_equal(seen.reports, 0); /* nothing is agreed yet */
+    pair_add_video(p, "v");
+    pair_run(p, DUET_SECONDS(600));
+    assert_in_range(seen.reports, 110, 160);
+    assert_int_equal(seen.names, seen.reports);
+    assert_int_equal(seen.senders, 0);
+    assert_int_equal(seen.blocks, 0);
+    assert_in_range(seen.shortest, DUET_MS(2050), DUET_MS(2500));
+    assert_in_range(seen.longest, DUET_MS(5500), DUET_MS(6160));
+    for (int i = 0; i < 2; i++)
+        duet_rtp_session_remove_section(p->side[i].session, "v");
+    pair_run(p, DUET_SECONDS(7));
+    assert_true(duet_rtp_session_deadline(p->side[0].session) == DUET_NEVER);
+    pair_free(p);
+}
+
+static void streams_that_fall_silent_leave_the_reports_which_go_on(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(27);
+    duet_send_stream *stream, *back;
+    uint32_t counter = 0;
+
+    pair_add_video(p, "v");
+    pair_add_audio(p, "a");
+    pair_stream(p, 0, "v", &stream);
+    pair_stream(p, 1, "a", &back);
+    pair_send(p, back, 111, 0, 0, 100);
+    pair_send_video(p, stream, &counter, DUET_SECONDS(2));
+    pair_run(p, DUET_SECONDS(10));
+    watch_reports(p);
+    pair_run(p, DUET_SECONDS(60));
+    assert_in_range(seen.reports, 10, 16);
+    assert_int_equal(seen.senders, 0);
+    assert_int_equal(seen.blocks, 0);
+    /* With the next packet they come soon and often. */
+    watch_reports(p);
+    duet_time again = p->now;
+    pair_send_video(p, stream, &counter, DUET_MS(500));
+    assert_true(seen.reports >= 1 && seen.senders == seen.reports);
+    assert_in_range(seen.last - again, 1, DUET_MS(500));
+    pair_send_video(p, stream, &counter, DUET_SECONDS(4));
+    assert_true(seen.reports >= 4);
+    assert_true(seen.longest <= DUET_SECONDS(1));
+    assert_int_equal(pair_missing(&p->side[1], counter), 0);
+    pair_free(p);
+}
+
+static void an_estimate_that_nobody_measures_is_not_repeated(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(28);
     duet_send_stream *stream;
     uint32_t counter = 0;
 
     pair_add_video(p, "v");
     pair_stream(p, 0, "v", &stream);
-    assert_true(duet_rtp_session_deadline(p->side[0].session) == DUET_NEVER);
-    pair_send_video(p, stream, &counter, DUET_SECONDS(1));
-    assert_true(duet_rtp_session_deadline(p->side[0].session) < p->now + DUET_SECONDS(2));
-    pair_run(p, DUET_SECONDS(10));
-    for (int i = 0; i < 2; i++)
-        assert_true(duet_rtp_session_deadline(p->side[i].session) == DUET_NEVER);
-    size_t rtcp = p->side[0].rtcp;
-    pair_send_video(p, stream, &counter, DUET_SECONDS(2));
-    assert_true(pair_count_rtcp(&p->side[0], DUET_RTCP_RR, 1) > 3);
-    assert_true(p->side[0].rtcp > rtcp);
-    assert_int_equal(pair_missing(&p->side[1], counter), 0);
+    duet_rtp_session_set_remb(p->side[1].session, 1000000);
+    pair_send_video(p, stream, &counter, DUET_SECONDS(3));
+    assert_true(p->side[0].rembs >= 1);
+    pair_run(p, DUET_SECONDS(8));
+    int rembs = p->side[0].rembs;
+    pair_run(p, DUET_SECONDS(30));
+    assert_int_equal(p->side[0].rembs, rembs);
     pair_free(p);
 }
 
@@ -203,7 +294,9 @@ int main(void)
         cmocka_unit_test(receivers_measure_the_round_trip_with_extended_reports),
         cmocka_unit_test(many_streams_are_reported_in_packets_that_fit),
         cmocka_unit_test(feedback_is_compound_unless_reduced_size_is_agreed),
-        cmocka_unit_test(silence_needs_no_timer),
+        cmocka_unit_test(a_session_without_media_says_every_five_seconds_that_it_is_there),
+        cmocka_unit_test(streams_that_fall_silent_leave_the_reports_which_go_on),
+        cmocka_unit_test(an_estimate_that_nobody_measures_is_not_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
