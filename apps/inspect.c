@@ -1,6 +1,9 @@
 /* duet inspect: says in JSON what is in a description, a candidate, a packet or a capture, or where it is wrong. */
 #include "app.h"
 #include "inspect_packet.h"
+#ifdef DUET_HAVE_MEDIA
+#include "inspect_extensions.h"
+#endif
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +21,9 @@ typedef struct inspect_command {
     const char *codec; /* of a payload; NULL: not told */
     bool compact;
     uint8_t *key;
+#ifdef DUET_HAVE_MEDIA
+    inspect_extensions extensions;
+#endif
 
     FILE *input;
     uint8_t head[HEAD_LEN];
@@ -126,6 +132,14 @@ static int print_message(inspect_command *c, const uint8_t *data, size_t len)
     }
     if (c->options.secret && strcmp(c->kind->name, "stun") == 0)
         genuine = inspect_stun_verify(data, len, c->options.secret, model);
+#ifdef DUET_HAVE_MEDIA
+    if (c->options.extensions && strcmp(c->kind->name, "rtp") == 0)
+        err = inspect_extensions_name(c->options.extensions, data, len, model);
+    if (err != DUET_OK) {
+        json_decref(model);
+        return finish(err, c->kind->name, &error);
+    }
+#endif
     if (!same)
         app_error("%s: offset %lld: what was decoded gives other bytes when it is written again", c->kind->name,
                   (long long)json_integer_value(json_object_get(model, "roundtripOffset")));
@@ -216,7 +230,10 @@ static int inspect_capture(inspect_command *c)
 #ifdef DUET_HAVE_MEDIA
 #define KINDS       WIRE_KINDS ", rtp, rtcp, payload, file and pcap"
 #define MEDIA_USAGE "rtp, rtcp, payload (of RTP), file (Ogg, IVF, WebM, WAV, YUV4MPEG2, H.264, H.265),\n"
-#define CODEC_USAGE "  --codec NAME         payload: opus, PCMU, PCMA, VP8, VP9, H264, H265 or AV1\n"
+#define CODEC_USAGE                                                                                                    \
+    "  --codec NAME         payload: opus, PCMU, PCMA, VP8, VP9, H264, H265 or AV1\n"                                  \
+    "  --extmap ID=NAME     rtp, and RTP of a capture: what a header extension means, as mid, transport-cc,\n"         \
+    "                       dependency-descriptor, video-layers-allocation, or its URI; may be repeated\n"
 #else
 #define KINDS       WIRE_KINDS " and pcap"
 #define MEDIA_USAGE ""
@@ -245,6 +262,7 @@ enum {
     OPTION_ROUNDTRIP,
     OPTION_COMPACT,
     OPTION_CODEC,
+    OPTION_EXTMAP,
     OPTION_PASSWORD,
     OPTION_KEY,
     OPTION_HELP,
@@ -255,6 +273,7 @@ static const struct option long_options[] = {
     {"roundtrip", no_argument, NULL, OPTION_ROUNDTRIP},
     {"compact", no_argument, NULL, OPTION_COMPACT},
     {"codec", required_argument, NULL, OPTION_CODEC},
+    {"extmap", required_argument, NULL, OPTION_EXTMAP},
     {"password", required_argument, NULL, OPTION_PASSWORD},
     {"key", required_argument, NULL, OPTION_KEY},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -277,6 +296,19 @@ static bool parse_key(inspect_command *c, const char *value)
     return false;
 }
 
+static bool parse_extmap(inspect_command *c, const char *value)
+{
+#ifdef DUET_HAVE_MEDIA
+    c->options.extensions = &c->extensions;
+    if (inspect_extensions_add(&c->extensions, value))
+        return true;
+#else
+    (void)c;
+#endif
+    app_error("--extmap %s: give an id and what it means: 9=dependency-descriptor", value);
+    return false;
+}
+
 /* @return false after an error message */
 static bool parse_option(inspect_command *c, int option, const char *value)
 {
@@ -295,6 +327,8 @@ static bool parse_option(inspect_command *c, int option, const char *value)
     case OPTION_CODEC:
         c->codec = value;
         return true;
+    case OPTION_EXTMAP:
+        return parse_extmap(c, value);
     case OPTION_PASSWORD:
         c->secret = (inspect_secret){.password = value};
         c->options.secret = &c->secret;
@@ -337,6 +371,8 @@ static bool parse_kind(inspect_command *c, const char *name)
     }
     if (c->codec)
         app_error("inspect: --codec is for payload");
+    else if (c->options.extensions && strcmp(name, "rtp") != 0)
+        app_error("inspect: --extmap is for rtp and pcap");
     else if (c->options.roundtrip && !c->kind->encode)
         app_error("inspect: a %s is not written again: --roundtrip is for the other kinds", name);
     else

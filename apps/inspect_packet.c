@@ -3,6 +3,9 @@
 #include "inspect_packet.h"
 #include "inspect_layout.h"
 #include "inspect_stream.h"
+#ifdef DUET_HAVE_MEDIA
+#include "inspect_extensions.h"
+#endif
 #include <string.h>
 
 enum {
@@ -276,6 +279,19 @@ static void decode_header(duet_bytes bytes, const inspect_field *fields, json_t 
     inspect_set(record, "header", header);
 }
 
+/* SRTP encrypts the payload alone: what the header says can be read. */
+static int decode_rtp(duet_bytes bytes, const inspect_options *o, json_t *record)
+{
+    decode_header(bytes, rtp_fields, record);
+#ifdef DUET_HAVE_MEDIA
+    if (o->extensions)
+        return inspect_extensions_name(o->extensions, bytes.data, bytes.len, json_object_get(record, "header"));
+#else
+    (void)o;
+#endif
+    return DUET_OK;
+}
+
 /* |         Channel Number        |            Length             |   RFC 8656, 12.4 */
 static duet_bytes strip_channel(duet_bytes bytes, json_t *record)
 {
@@ -357,7 +373,7 @@ static int decode_payload(const payload *p, const inspect_options *o, json_t *re
         return err;
     }
     if (strcmp(protocol, "rtp") == 0)
-        decode_header(bytes, rtp_fields, record);
+        return decode_rtp(bytes, o, record);
     if (strcmp(protocol, "rtcp") == 0)
         decode_header(bytes, rtcp_fields, record);
     return DUET_OK;

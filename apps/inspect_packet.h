@@ -5,10 +5,13 @@
 #include "inspect.h"
 #include "pcap_reader.h"
 
+struct inspect_extensions;
+
 typedef struct inspect_options {
     const char *kind; /* only these messages; NULL: all */
     bool roundtrip;
-    const inspect_secret *secret; /* NULL: integrity is not checked */
+    const inspect_secret *secret;          /* NULL: integrity is not checked */
+    struct inspect_extensions *extensions; /* what the ids of header extensions mean; NULL: not known */
 } inspect_options;
 
 typedef struct inspect_counts {

@@ -6,7 +6,7 @@ _duet_connection_options="--ice-servers --relay --ca --tls-no-verify --mdns --tc
 _duet_options()
 {
     case $1 in
-        inspect) echo "--format --roundtrip --compact --codec --password --key --help" ;;
+        inspect) echo "--format --roundtrip --compact --codec --extmap --password --key --help" ;;
         peer) echo "--data --audio --video --codec --echo --chan --no-trickle --restart --setup --timeout --name --help $_duet_connection_options" ;;
         perf)
             echo "--local --size --seconds --ping-seconds --connections --streams --fresh-certificates --json --help" \
@@ -67,7 +67,7 @@ _duet_values()
         --audio | --video | --record) [ "$1" = call ] && echo "file" ;;
         --tools) echo "file" ;;
         --via) echo "channel signaling" ;;
-        --peer-id | --signal) echo "other" ;;
+        --peer-id | --signal | --extmap) echo "other" ;;
         --key) [ "$1" = inspect ] && echo "other" || echo "file" ;;
         --ice-servers | --ports | --bind | --impair | --password | --chan | --timeout | --name | --size | --seconds | --ping-seconds | \
             --connections | --streams | --signaling | --room | --token | --peer | --message | --count | --channel | --listen | --sub | \

@@ -49,6 +49,45 @@ test('RTP of a capture is SRTP: only its header is told', () => {
   assert.deepEqual([packet.header.sequence, packet.message], [1, undefined]);
 });
 
+// Of Chromium: the key frame of VP9 in two temporal layers and its bit rates, then a frame that refers to it.
+const withExtension = (number, ...elements) => {
+  const list = bytes(...elements.map(([id, value]) => bytes([id, value.length / 2], value)));
+  return bytes('9062', u16(number), u32(2, 3), '1000', u16(Math.ceil(list.length / 4)), list, Buffer.alloc(3 - (list.length + 3) % 4), 'aabb');
+};
+const keyFrame = withExtension(1, [4, '31'], [9, '82000780411ea85141010c04fc03bc'], [16, '01406fac01013f00ef18']);
+const later = withExtension(2, [9, '420008']);
+const extmap = ['--extmap', '9=dependency-descriptor', '--extmap', '16=http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00'];
+
+test('header extensions tell what they say when their ids have a meaning', () => {
+  const [mid, descriptor, layers] = model('rtp', keyFrame, ...extmap).extension.elements;
+  assert.deepEqual(mid, { id: 4, data: '31' });
+  assert.deepEqual([descriptor.name, descriptor.data], ['dependency-descriptor', undefined]);
+  assert.deepEqual([descriptor.value.frameNumber, descriptor.value.startOfFrame, descriptor.value.endOfFrame], [7, true, false]);
+  assert.deepEqual(descriptor.value.structure.resolutions, [{ width: 320, height: 240 }]);
+  assert.deepEqual(descriptor.value.structure.decodeTargets.map((t) => t.temporalId), [0, 1]);
+  assert.deepEqual(layers.value.streams, [[{ spatialId: 0, kilobitsPerSecond: [111, 172], width: 320, height: 240, frameRate: 24 }]]);
+  const alone = model('rtp', later, ...extmap).extension.elements[0].value;
+  assert.deepEqual([alone.frameNumber, alone.spatialId], [8, undefined]);
+  assert.match(alone.warning, /no structure/);
+});
+
+test('later packets of a capture refer to the structure of their stream', () => {
+  const other = Buffer.from(later);
+  other.writeUInt32BE(4, 8);
+  const run = duet(['inspect', 'rtp', '--compact', ...extmap], pcap(101, [keyFrame, later, other].map((p) => ipv4(udp(p)))));
+  assert.equal(run.code, 0, run.err);
+  const [, second, third] = run.out.trim().split('\n').map((line) => JSON.parse(line).header.extension.elements[0].value);
+  assert.equal(second.frameNumber, 8);
+  assert.equal(second.decodeTargetIndications.length, 2);
+  assert.match(third.warning, /no structure/);
+});
+
+test('an extension that does not exist is refused', () => {
+  assert.match(refusal('rtp', rtp, '--extmap', '9=magic'), /--extmap 9=magic: give an id and what it means: 9=dependency-descriptor/);
+  assert.match(refusal('rtp', rtp, '--extmap', 'mid=4'), /give an id/);
+  assert.match(refusal('rtcp', '', '--extmap', '4=mid'), /--extmap is for rtp and pcap/);
+});
+
 // ---- RTCP
 
 test('a compound tells reports, descriptions and goodbyes', () => {
