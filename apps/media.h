@@ -57,5 +57,7 @@ void media_sink_stop(media_sink *sink);
 bool media_prefer(duet_transceiver *transceiver, const char *codec_name);
 /* Whether this build can encode and decode it. */
 bool media_has_codec(const char *codec_name);
+/* Whether it can be negotiated for sound: also what goes with a codec, as "red". */
+bool media_is_audio_codec(const char *codec_name);
 
 #endif

@@ -25,6 +25,18 @@ bool media_has_codec(const char *codec_name)
     return false;
 }
 
+bool media_is_audio_codec(const char *codec_name)
+{
+    duet_codec table[32];
+    size_t count = duet_pc_codec_capabilities(DUET_SDP_AUDIO, table, 32);
+
+    for (size_t i = 0; i < count && i < 32; i++) {
+        if (strcasecmp(table[i].name, codec_name) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool media_prefer(duet_transceiver *transceiver, const char *codec_name)
 {
     duet_codec table[64];

@@ -15,7 +15,7 @@
 typedef struct peer_options {
     app_connection_options connection;
     bool is_offer, data, audio, video, echo, no_trickle, restart;
-    const char *codec; /* preferred for video; NULL: VP8 */
+    const char *codec; /* preferred; NULL: Opus and VP8 */
     double timeout;
     const char *name;
     duet_setup setup;
@@ -322,7 +322,7 @@ static void usage(FILE *f)
           "  --data               data channel test: ten messages and their echoes\n"
           "  --audio              an Opus section; a tone is sent\n"
           "  --video              a video section; a moving pattern with a frame counter is sent\n"
-          "  --codec NAME         preferred video codec, VP8 or VP9; with --echo also H264, H265, AV1\n"
+          "  --codec NAME         preferred codec: VP8, VP9, opus, red, PCMU, PCMA; with --echo also H264, H265, AV1\n"
           "  --echo               send back the media that comes, as it comes, instead of tone and pattern\n"
           "  --chan JSON          RTCDataChannelInit of the channel, for example '{\"ordered\":false}'\n"
           "  --no-trickle         descriptions carry all candidates\n"
@@ -391,7 +391,7 @@ static bool parse_setup(peer_options *o, const char *value)
 static void note_unsupported(peer_options *o)
 {
 #ifdef DUET_HAVE_MEDIA
-    if (o->codec && !o->echo && !media_has_codec(o->codec))
+    if (o->codec && !o->echo && !media_has_codec(o->codec) && !media_is_audio_codec(o->codec))
         json_array_append_new(o->unsupported, json_string("codec"));
 #else
     if (o->audio)

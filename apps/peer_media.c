@@ -23,6 +23,11 @@ static const struct {
     const char *media, *member, *name;
 } figures[] = {
     {DUET_STATS_OUTBOUND_RTP, "audio", "packetsSent", "audioPacketsSent"},
+    {DUET_STATS_OUTBOUND_RTP, "audio", "duetRedundancySent", "audioRedundancySent"},
+    {DUET_STATS_INBOUND_RTP, "audio", "fecPacketsReceived", "audioFecReceived"},
+    {DUET_STATS_INBOUND_RTP, "audio", "fecPacketsDiscarded", "audioFecDiscarded"},
+    {DUET_STATS_INBOUND_RTP, "audio", "totalSamplesReceived", "audioSamples"},
+    {DUET_STATS_INBOUND_RTP, "audio", "concealedSamples", "audioSamplesConcealed"},
     {DUET_STATS_OUTBOUND_RTP, "video", "packetsSent", "videoPacketsSent"},
     {DUET_STATS_OUTBOUND_RTP, "video", "framesSent", "framesSent"},
     {DUET_STATS_OUTBOUND_RTP, "video", "duetKeyFramesSent", "keyFramesSent"},
@@ -83,7 +88,8 @@ static int add_track(peer_media *m, duet_pc *pc, duet_sdp_media_kind kind)
     int err = duet_pc_add_track(pc, kind, NULL, streams, 1, &sender);
     if (err != DUET_OK)
         return err;
-    if (kind == DUET_SDP_VIDEO && m->codec && !media_prefer(duet_sender_transceiver(sender), m->codec))
+    bool is_its_codec = m->codec && media_is_audio_codec(m->codec) == (kind == DUET_SDP_AUDIO);
+    if (is_its_codec && !media_prefer(duet_sender_transceiver(sender), m->codec))
         return DUET_ERR_UNSUPPORTED;
     if (m->echo)
         return DUET_OK;
@@ -153,6 +159,8 @@ void peer_media_result(peer_media *m, json_t *result)
     if (m->audio) {
         add_count(result, "audioPacketsReceived", audio->packets);
         json_object_set_new(result, "audioEnergy", json_real(audio->energy));
+        if (audio->codec[0])
+            json_object_set_new(result, "audioCodec", json_string(audio->codec));
     }
     if (!m->video)
         return;

@@ -9,7 +9,7 @@
 typedef struct peer_media {
     bool audio, video; /* asked for on the command line */
     bool echo;         /* send back what comes instead of synthetic media */
-    const char *codec; /* preferred video codec; NULL: VP8 */
+    const char *codec; /* preferred, for sound or pictures; NULL: Opus and VP8 */
     media_echo *echoes;
     media_source sources[2];
     media_sink sinks[2];                     /* audio, video */

@@ -18,7 +18,7 @@ const { values: options, positionals } = parseArgs({
     audio: { type: 'boolean', default: false },
     video: { type: 'boolean', default: false },
     'no-trickle': { type: 'boolean', default: false },
-    codec: { type: 'string' }, // preferred for video
+    codec: { type: 'string' }, // preferred, for audio or video
     'media-optional': { type: 'boolean', default: false }, // it is offered, and need not flow
     'min-seconds': { type: 'string', default: '0' }, // of media, before it counts as passed
     restart: { type: 'boolean', default: false },

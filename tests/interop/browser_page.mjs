@@ -169,11 +169,11 @@ async function peerMain(options) {
   };
 
   await media.addTracks();
-  if (options.codec) {
-    const all = RTCRtpReceiver.getCapabilities('video').codecs;
-    const first = all.filter((c) => c.mimeType.toLowerCase() === `video/${options.codec.toLowerCase()}`);
-    for (const t of pc.getTransceivers()) {
-      if (t.sender.track?.kind === 'video') t.setCodecPreferences([...first, ...all.filter((c) => !first.includes(c))]);
+  for (const kind of options.codec ? ['audio', 'video'] : []) {
+    const all = RTCRtpReceiver.getCapabilities(kind).codecs;
+    const first = all.filter((c) => c.mimeType.toLowerCase() === `${kind}/${options.codec.toLowerCase()}`);
+    for (const t of first.length ? pc.getTransceivers() : []) {
+      if (t.sender.track?.kind === kind) t.setCodecPreferences([...first, ...all.filter((c) => !first.includes(c))]);
     }
   }
   const init = options.chan;

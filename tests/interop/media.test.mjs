@@ -102,6 +102,35 @@ test('duet restarts ICE with chromium under audio, video and data, and all go on
   assert.ok(result.duet.audioPacketsReceived >= 100);
 });
 
+// Whoever has red in front of Opus sends each packet twice (RFC 2198): both do, as both follow the offer.
+for (const [offerer, answerer, options] of bothRoles('chromium', {
+  duet: ['--impair', 'loss=0.05,delay=10ms,seed=6'], other: ['--stats', '--min-seconds', '8'],
+})) {
+  test(`${offerer} calls ${answerer} with redundant audio, and loss is not heard`, async () => {
+    const { duet, other } = await run(offerer, answerer, { ...options, both: ['--audio', '--codec', 'red'] });
+    const sound = of(other, 'inbound-rtp', 'audio');
+    assert.ok(duet.audioRedundancySent > 200 && duet.audioFecReceived > 200);
+    assert.ok(duet.audioFecDiscarded < duet.audioFecReceived - 5, 'some of it was needed');
+    assert.ok(duet.audioSamplesConcealed < 0.035 * duet.audioSamples, `${duet.audioSamplesConcealed} samples concealed`);
+    assert.ok(duet.audioEnergy > 1 && sound.totalAudioEnergy > 0.001);
+    // This version of Chromium counts what it did not need as packets that it discarded.
+    assert.ok(Math.max(sound.fecPacketsReceived, sound.packetsDiscarded) > 200, 'the browser unwraps redundancy');
+    assert.ok(sound.packetsLost > 3);
+    assert.ok(other.concealedAfter2s < 0.03, `${other.concealedAfter2s} of the sound was concealed`);
+  });
+}
+
+test('chromium and duet speak G.711, with comfort noise in the offer', async () => {
+  const { duet, other } = await run('chromium', 'duet', {
+    both: ['--audio', '--codec', 'PCMU'], offer: ['--stats'], onLine: (from, line) => {
+      if (line.sdp) assert.match(line.sdp, /a=rtpmap:13 CN\/8000\r\n/);
+      return line;
+    },
+  });
+  assert.equal(duet.audioCodec, 'PCMU');
+  assert.ok(duet.audioEnergy > 1 && other.audioEnergy > 0.001);
+});
+
 for (const codec of ['H264', 'AV1']) {
   test(`chromium's ${codec} goes through duet and back, encoded as it came`, async () => {
     const options = { both: ['--video'], offer: ['--codec', codec], answer: ['--codec', codec, '--echo'] };
@@ -122,6 +151,26 @@ for (const [offerer, answerer] of bothRoles('aiortc')) {
     assert.ok(duet.framesDecoded >= 15 && other.framesDecoded >= 15);
   });
 }
+
+// GStreamer's webrtcbin shows a ball, which has no counter.
+for (const [offerer, answerer] of bothRoles('gst')) {
+  for (const codec of ['VP8', 'VP9']) {
+    test(`${offerer} calls ${answerer} with audio, ${codec} and data`, async () => {
+      const { duet, other } = await run(offerer, answerer, { both: [...all, '--data', '--codec', codec] });
+      assert.equal(duet.videoCodec, codec);
+      assert.ok(duet.audioEnergy > 1 && other.audioSamples > 48000);
+      assert.ok(duet.framesDecoded >= 15 && other.framesDecoded >= 15);
+      assert.equal(duet.decodeErrors, 0);
+    });
+  }
+}
+
+test("webrtcbin's H264 goes through duet and back, encoded as it came", async () => {
+  const { duet, other } = await run('gst', 'duet', { both: ['--video', '--codec', 'H264'], answer: ['--echo'] });
+  assert.equal(duet.framesDecoded, -1);
+  assert.ok(duet.framesReceived >= 15 && duet.keyFrames >= 1);
+  assert.ok(other.framesDecoded >= 15);
+});
 
 test('duet calls duet through loss, jitter and reordering', async () => {
   const impaired = ['--impair', 'loss=0.02,delay=10ms,jitter=5ms,reorder=0.02,duplicate=0.02,seed=4'];
