@@ -7,6 +7,7 @@
 #define MESSAGES_REQUIRED 8 /* 8 and 9 are empty: some stacks lose them, so they are reported only */
 #define LOSSY_REQUIRED    6
 #define LOSSY_TIMEOUT     DUET_MS(500)
+#define LIMIT_DEFAULT     65536 /* of who names none: RFC 8841, section 6.1 */
 
 /* ---- the messages ---- */
 
@@ -35,13 +36,13 @@ static void decide_sizes(peer_data *d)
 {
     char *text = NULL;
     duet_sdp *sdp = NULL;
-    uint64_t limit = 65536, own = 262144;
+    uint64_t limit = LIMIT_DEFAULT, own = 262144, said;
 
     if (duet_pc_remote_description(d->connection->pc, NULL, &text) == DUET_OK &&
         duet_sdp_parse(&sdp, &d->connection->env, text, strlen(text), NULL) == DUET_OK) {
         for (size_t i = 0; i < duet_sdp_media_count(sdp); i++) {
             if (duet_sdp_media_is_data(sdp, i))
-                (void)duet_sdp_media_max_message_size(sdp, i, &limit);
+                limit = duet_sdp_media_max_message_size(sdp, i, &said) == DUET_OK ? said : LIMIT_DEFAULT;
         }
     }
     duet_sdp_destroy(sdp);

@@ -5,9 +5,10 @@ import { command, match } from './matchmaker.mjs';
 
 const stacks = ['chromium', 'firefox', 'ndc'];
 
-async function run(offerer, answerer, { both = [], offer = [], answer = [] } = {}) {
+async function run(offerer, answerer, { both = [], offer = [], answer = [], onLine } = {}) {
   const common = ['--data', '--timeout', '40', ...both];
-  const run = await match(command(offerer, 'offer', [...common, ...offer]), command(answerer, 'answer', [...common, ...answer]));
+  const run = await match(command(offerer, 'offer', [...common, ...offer]), command(answerer, 'answer', [...common, ...answer]),
+    onLine && { onLine });
   const explain = run.log();
   assert.ok(run.offer?.ok, `the offerer failed: ${run.offer?.reason}\n${explain}`);
   assert.ok(run.answer?.ok, `the answerer failed: ${run.answer?.reason}\n${explain}`);
@@ -65,6 +66,23 @@ for (const browser of ['chromium', 'firefox']) {
     assert.equal(offer.dcEchoOk, 8);
     assert.equal(offer.dcBad, 0);
     assert.equal(offer.dcMaxSent, 262144);
+  });
+}
+
+test('a peer that names no largest message gets 64 KiB', async () => {
+  const onLine = (from, line) => ({ ...line, ...(line.sdp && { sdp: line.sdp.replace(/a=max-message-size:\d+\r\n/, '') }) });
+  const { offer } = await run('duet', 'duet', { onLine });
+  assert.equal(offer.dcMaxSent, 65536);
+});
+
+// GStreamer's webrtcbin names none, and cannot carry empty messages.
+for (const [offerer, answerer] of [['duet', 'gst'], ['gst', 'duet']]) {
+  test(`${offerer} offers data to ${answerer}`, async () => {
+    const { offer, answer } = await run(offerer, answerer);
+    assert.equal(offer.dcEchoOk, 8);
+    const duet = offerer === 'duet' ? offer : answer;
+    assert.equal(duet.dcBad, 0);
+    assert.equal(duet.dcMaxSent, 65536);
   });
 }
 
