@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { dirname, join } from 'node:path';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const tool = process.env.DUET ?? join(here, '../../build/release/bin/duet');
+export const tool = process.env.DUET ?? join(here, '../../build/release/bin/duet');
 
 // The command of a peer: duet, chromium, firefox, ndc, aiortc or gst (webrtcbin).
 export function command(peer, role, args = []) {

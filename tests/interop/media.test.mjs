@@ -1,7 +1,11 @@
 // Audio and video between duet and other stacks, both ways and in both roles. Run inside in_netns.sh.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { command, match } from './matchmaker.mjs';
+import { command, match, tool } from './matchmaker.mjs';
 
 const browsers = ['chromium', 'firefox'];
 const all = ['--audio', '--video'];
@@ -101,6 +105,33 @@ test('duet restarts ICE with chromium under audio, video and data, and all go on
   assertPictures(result);
   assert.ok(result.duet.audioPacketsReceived >= 100);
 });
+
+// What Chromium says in header extensions about its layers, out of a capture: the ids are those of duet's offer.
+function layersIn(file) {
+  const extmap = ['--extmap', '9=dependency-descriptor', '--extmap', '14=video-layers-allocation'];
+  const out = execFileSync(tool, ['inspect', 'rtp', '--compact', ...extmap, file], { encoding: 'utf8', maxBuffer: 1 << 27 });
+  const packets = out.trim().split('\n').map((line) => JSON.parse(line)).filter((p) => p.from.startsWith('192.0.2.2:'));
+  const values = (name) => packets.flatMap((p) => p.header.extension?.elements ?? []).filter((e) => e.name === name).map((e) => e.value);
+  return { descriptors: values('dependency-descriptor'), allocations: values('video-layers-allocation') };
+}
+
+for (const codec of ['VP8', 'VP9']) {
+  test(`chromium tells the layers of its ${codec} with every packet`, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'duet-layers-'));
+    const file = join(folder, 'call.pcapng');
+    try {
+      await run('duet', 'chromium', { both: ['--video', '--codec', codec], offer: ['--pcap', file] });
+      const { descriptors, allocations } = layersIn(file);
+      const read = descriptors.filter((d) => !d.warning); // retransmissions are a stream of their own
+      assert.ok(read.length >= 15, `${read.length} of ${descriptors.length} descriptors`);
+      assert.ok(read.some((d) => d.structure?.resolutions[0].width === 320));
+      assert.ok(read.every((d) => d.spatialId === 0 && d.frameNumber > 0));
+      assert.ok(allocations.length > 0 && allocations.every((a) => a.streams[0][0].kilobitsPerSecond[0] > 0));
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+}
 
 // Whoever has red in front of Opus sends each packet twice (RFC 2198): both do, as both follow the offer.
 for (const [offerer, answerer, options] of bothRoles('chromium', {
