@@ -63,7 +63,7 @@ _duet_values()
         --setup) echo "active passive" ;;
         --log-level) echo "off error warn info debug" ;;
         --perm) echo "create join moderate" ;;
-        --codec) [ "$1" = peer ] && echo "VP8 VP9 H264 H265 AV1" || echo "VP8 VP9 H264 H265 AV1 opus PCMU PCMA" ;;
+        --codec) [ "$1" = peer ] && echo "VP8 VP9 H264 H265 AV1 opus red PCMU PCMA" || echo "VP8 VP9 H264 H265 AV1 opus PCMU PCMA" ;;
         --audio | --video | --record) [ "$1" = call ] && echo "file" ;;
         --tools) echo "file" ;;
         --via) echo "channel signaling" ;;
