@@ -220,6 +220,20 @@ static void on_track(void *user, duet_pc *pc, duet_transceiver *transceiver)
     call_receive(user, transceiver);
 }
 
+/* Another one of its kind may follow. */
+static void on_transceiver_end(void *user, duet_pc *pc, duet_transceiver *transceiver)
+{
+    call_peer *p = user;
+
+    (void)pc;
+    for (int i = 0; i < CALL_KINDS; i++) {
+        if (p->tracks[i].receiver == duet_transceiver_receiver(transceiver))
+            p->tracks[i].receiver = NULL;
+        if (p->tracks[i].sender == duet_transceiver_sender(transceiver))
+            p->tracks[i].sender = NULL;
+    }
+}
+
 /* ---- life ---- */
 
 /* For sender reports: the wall clock at the zero of the monotonic one. */
@@ -247,6 +261,7 @@ static bool open_connection(call_peer *p, bool is_caller)
     config.on_ice_candidate = on_ice_candidate;
     config.on_connection_state = on_connection_state;
     config.on_track = on_track;
+    config.on_transceiver_end = on_transceiver_end;
     config.codecs = duet_codecs();
     config.wall_ntp = wall_ntp();
     config.user = p;

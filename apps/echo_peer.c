@@ -262,6 +262,14 @@ static void on_track(void *user, duet_pc *pc, duet_transceiver *transceiver)
     if (media_echo_start(&p->media, transceiver) != DUET_OK)
         app_error("%.8s: out of memory: a track is not echoed", p->name);
 }
+
+static void on_transceiver_end(void *user, duet_pc *pc, duet_transceiver *transceiver)
+{
+    echo_peer *p = user;
+
+    (void)pc;
+    media_echo_end(&p->media, transceiver);
+}
 #endif
 
 /* ---- life ---- */
@@ -287,8 +295,10 @@ echo_peer *echo_peer_create(echo *e, const char *name)
     if (!e->options.is_call)
         config.on_data_channel = on_data_channel;
 #ifdef DUET_HAVE_MEDIA
-    if (!e->options.is_call)
+    if (!e->options.is_call) {
         config.on_track = on_track;
+        config.on_transceiver_end = on_transceiver_end;
+    }
 #endif
     config.user = p;
     options.shared_trace = e->trace;

@@ -88,6 +88,18 @@ int media_echo_start(media_echo **list, duet_transceiver *transceiver)
     return DUET_OK;
 }
 
+void media_echo_end(media_echo **list, const duet_transceiver *transceiver)
+{
+    for (media_echo **at = list; *at; at = &(*at)->next) {
+        media_echo *e = *at;
+        if (e->transceiver != transceiver)
+            continue;
+        *at = e->next;
+        free(e);
+        return;
+    }
+}
+
 void media_echo_free(media_echo **list)
 {
     while (*list) {

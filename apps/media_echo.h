@@ -18,6 +18,8 @@ typedef struct media_echo {
 int media_echo_start(media_echo **list, duet_transceiver *transceiver);
 /* Sends one frame back: for who has set callbacks of its own on the receiver. Ignored when there is no echo for it. */
 void media_echo_frame(media_echo *list, duet_receiver *receiver, const duet_incoming_frame *frame);
+/* The transceiver has ended: frees its echo. */
+void media_echo_end(media_echo **list, const duet_transceiver *transceiver);
 /* Frees them. The connection must have been closed, or be about to be destroyed. */
 void media_echo_free(media_echo **list);
 

@@ -137,6 +137,7 @@ struct duet_pc {
     duet_array early_candidates; /* pc_early_candidate, before the remote description */
     duet_array accepted;         /* pc_accepted */
     duet_array transceivers;     /* duet_transceiver * */
+    size_t ends_unreported;      /* of transceivers */
     duet_time next_lip_sync;
 
     duet_sctp *sctp;
@@ -170,7 +171,8 @@ int pc_ensure_sctp(duet_pc *pc);
 /* states.c */
 void pc_update_states(duet_pc *pc, const char *cause);
 void pc_set_signaling_state(duet_pc *pc, duet_signaling_state state, const char *cause);
-void pc_report(duet_pc *pc); /* queues the events of states that have changed */
+void pc_report(duet_pc *pc);                   /* queues the events of states that have changed */
+void pc_transceivers_report_ends(duet_pc *pc); /* transceiver.c */
 bool pc_has_unreported(const duet_pc *pc);
 
 /* servers.c */

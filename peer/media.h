@@ -50,6 +50,7 @@ struct duet_transceiver {
     bool by_remote_offer;                  /* made for an offer that is not answered yet */
     bool is_stable;                        /* its mid is that of an agreed description */
     bool stopping, stopped;                /* W3C [[Stopping]], [[Stopped]] */
+    bool end_queued;                       /* on_transceiver_end will be called, and free it */
     duet_array preferences;                /* duet_codec; empty: the default list */
     char told_msid[DUET_TRACK_ID_MAX + 1]; /* the track id that the last agreed local description announced */
     duet_sdp_direction asked_direction;    /* what the last agreed local description wanted */
@@ -78,6 +79,7 @@ duet_transceiver *pc_transceiver_of_mline(const duet_pc *pc, size_t mline);
 duet_transceiver *pc_transceiver_at(const duet_pc *pc, size_t index); /* also those that have stopped */
 void pc_transceiver_remove(duet_transceiver *t);                      /* frees it */
 void pc_transceivers_free(duet_pc *pc);
+void pc_transceiver_set_stopped(duet_transceiver *t);
 bool pc_transceiver_needs_negotiation(const duet_transceiver *t); /* W3C 4.7.3, step 5 */
 
 /* media_codecs.c */

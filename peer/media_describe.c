@@ -318,7 +318,7 @@ static int agree(duet_transceiver *t, const duet_sdp *local, const duet_sdp *rem
 
 static void stop(duet_transceiver *t)
 {
-    t->stopped = t->stopping = true;
+    pc_transceiver_set_stopped(t);
     t->direction = t->current_direction = DUET_SDP_INACTIVE;
     t->receiver.is_announced = false;
     pc_media_end(t); /* by its mid */

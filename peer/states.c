@@ -57,9 +57,9 @@ static void deliver_negotiation_needed(void *object, void *payload)
 
 bool pc_has_unreported(const duet_pc *pc)
 {
-    return !pc->is_closed &&
-           (pc->reported_signaling != pc->signaling || pc->reported_gathering != pc->gathering ||
-            pc->reported_ice_state != pc->ice_state || pc->reported_state != pc->state || pc->negotiation_unreported);
+    return !pc->is_closed && (pc->reported_signaling != pc->signaling || pc->reported_gathering != pc->gathering ||
+                              pc->reported_ice_state != pc->ice_state || pc->reported_state != pc->state ||
+                              pc->negotiation_unreported || pc->ends_unreported > 0);
 }
 
 void pc_report(duet_pc *pc)
@@ -82,6 +82,7 @@ void pc_report(duet_pc *pc)
         pc->reported_state = pc->state;
     if (pc->negotiation_unreported && duet_events_push(e, deliver_negotiation_needed, NULL, NULL, 0) == DUET_OK)
         pc->negotiation_unreported = false;
+    pc_transceivers_report_ends(pc);
 }
 
 void pc_set_signaling_state(duet_pc *pc, duet_signaling_state state, const char *cause)

@@ -149,6 +149,37 @@ void pc_transceiver_remove(duet_transceiver *t)
     duet_free(&pc->env, t);
 }
 
+/* ---- the end of those that have stopped ---- */
+
+static void deliver_end(void *object, void *payload)
+{
+    duet_pc *pc = object;
+    duet_transceiver *t = *(duet_transceiver **)payload;
+
+    if (pc->is_closed)
+        return;
+    pc->config.on_transceiver_end(pc->config.user, pc, t);
+    pc_transceiver_remove(t);
+}
+
+void pc_transceivers_report_ends(duet_pc *pc)
+{
+    duet_transceiver *t;
+
+    for (size_t i = 0; pc->ends_unreported > 0 && (t = pc_transceiver_at(pc, i)); i++) {
+        if (!t->stopped || t->end_queued)
+            continue;
+        t->end_queued = duet_events_push(&pc->events, deliver_end, NULL, &t, sizeof(t)) == DUET_OK;
+        pc->ends_unreported -= t->end_queued;
+    }
+}
+
+void pc_transceiver_set_stopped(duet_transceiver *t)
+{
+    t->stopped = t->stopping = true;
+    t->pc->ends_unreported += t->pc->config.on_transceiver_end != NULL;
+}
+
 void pc_transceivers_free(duet_pc *pc)
 {
     while (pc->transceivers.count > 0)
@@ -368,8 +399,9 @@ void duet_transceiver_stop(duet_transceiver *transceiver)
     transceiver->stopping = true;
     transceiver->direction = DUET_SDP_INACTIVE;
     if (transceiver->mline == PC_NOWHERE)
-        transceiver->stopped = true; /* the peer never heard of it */
+        pc_transceiver_set_stopped(transceiver); /* the peer never heard of it */
     changed(transceiver);
+    pc_report(pc);
     duet_events_leave(&pc->events);
 }
 

@@ -141,8 +141,8 @@ static inline void negotiate(end *offerer, end *answerer)
     set_local(answerer, DUET_SDP_ANSWER, NULL);
     char *answer = end_local(answerer);
     set_remote(offerer, DUET_SDP_ANSWER, answer);
-    free(offer);
-    free(answer);
+    duet_free(&offerer->env, offer);
+    duet_free(&answerer->env, answer);
 }
 
 /* The value of the n-th line that begins with `prefix`, for example "a=ice-ufrag:". Freed with free(). */

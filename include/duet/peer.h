@@ -117,6 +117,10 @@ typedef struct duet_pc_config {
     /** W3C track: the peer's description says that it sends here (again). Set the receiver's callbacks, see
      *  duet/transceiver.h. */
     void (*on_track)(void *user, duet_pc *pc, duet_transceiver *transceiver);
+    /** A transceiver has stopped, whoever wished it, and is freed after this call: forget its handles. NULL: those that have
+     *  stopped stay until the connection is destroyed, and count among DUET_TRANSCEIVERS_MAX. Set it where tracks come and
+     *  go for long. */
+    void (*on_transceiver_end)(void *user, duet_pc *pc, duet_transceiver *transceiver);
     /** The peer opened a channel: set its callbacks with duet_dc_set_callbacks. */
     void (*on_data_channel)(void *user, duet_pc *pc, duet_dc *dc);
     void *user;

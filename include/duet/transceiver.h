@@ -1,7 +1,8 @@
 /* Media of a peer connection: W3C RTCRtpTransceiver, RTCRtpSender and RTCRtpReceiver in C.
  *
- * A transceiver is an m-section with what is sent and received in it. Its handles live until the connection is destroyed,
- * also after it has stopped, except one that a rolled back offer of the peer had made: that ends with the rollback.
+ * A transceiver is an m-section with what is sent and received in it. Its handles live until duet_pc_config.on_transceiver_end
+ * tells that it has stopped, or, when that is not set, until the connection is destroyed. One that a rolled back offer of the
+ * peer had made ends with the rollback.
  *
  * There are three ways to move media. *Raw*: duet_sender_send_audio and _video encode with what was negotiated, on_video
  * and duet_receiver_read_audio give decoded pictures and a steady flow of sound; the connection needs duet_pc_config.codecs.
@@ -23,9 +24,9 @@ extern "C" {
 typedef struct duet_sender duet_sender;
 typedef struct duet_receiver duet_receiver;
 
-#define DUET_TRACK_ID_MAX     64 /* a=msid, RFC 8830 section 2: 1*64token-char */
-#define DUET_TRACK_STREAMS    8  /* media streams that a track can be in */
-#define DUET_TRANSCEIVERS_MAX 128
+#define DUET_TRACK_ID_MAX     64  /* a=msid, RFC 8830 section 2: 1*64token-char */
+#define DUET_TRACK_STREAMS    8   /* media streams that a track can be in */
+#define DUET_TRANSCEIVERS_MAX 128 /* of a connection, at a time */
 
 /* ---- transceivers ------------------------------------------------------------------------------------------------ */
 

@@ -12,10 +12,10 @@
 #endif
 #define FRAME_EVERY   DUET_MS(40)
 #define FRAME_SIZE    100
-#define LIVE_MAX      5  /* transceivers at a time */
-#define MADE_MAX      90 /* in all: those that have stopped count among DUET_TRANSCEIVERS_MAX */
+#define LIVE_MAX      5   /* transceivers at a time */
+#define MADE_MAX      400 /* in all, by both; more than there may be at a time */
 #define CHANNELS_MAX  4
-#define MIDS_MAX      512
+#define MIDS_MAX      1024
 #define OPERATIONS    9
 #define SETTLE_MAX    DUET_SECONDS(3)
 #define SIGNALING_MAX 15 /* milliseconds */
@@ -33,8 +33,8 @@ typedef struct peer {
     struct peer *other;
     struct life *life;
     bool is_polite, ignores_offer;
-    slot slots[DUET_TRANSCEIVERS_MAX * 2];
-    size_t slot_count, made, channels;
+    slot slots[MADE_MAX];
+    size_t slot_count, made, ended, channels;
 } peer;
 
 /* A mid, once it is agreed, stands for this pair for ever. */
@@ -242,6 +242,14 @@ static void on_track(void *user, duet_pc *pc, duet_transceiver *t)
 {
     (void)pc;
     (void)slot_of(user, t);
+}
+
+/* Nothing of it is touched any more: the sanitizer sees to that. */
+static void on_transceiver_end(void *user, duet_pc *pc, duet_transceiver *t)
+{
+    (void)pc;
+    assert_true(duet_transceiver_stopped(t));
+    ((peer *)user)->ended++;
 }
 
 /* ---- what an application may do ---- */
@@ -559,6 +567,7 @@ static void peer_create(life *l, peer *p, side *s, peer *other, bool is_polite)
     config.on_ice_candidate = on_candidate;
     config.on_data_channel = on_channel;
     config.on_track = on_track;
+    config.on_transceiver_end = on_transceiver_end;
     config.user = p;
     side_create(s, &config);
 }
