@@ -7,13 +7,30 @@ duet_bit_reader duet_bit_reader_init(duet_reader bytes)
     return (duet_bit_reader){.bytes = bytes};
 }
 
+duet_bit_reader duet_bit_reader_of_nal_unit(duet_reader bytes)
+{
+    return (duet_bit_reader){.bytes = bytes, .is_nal_unit = true};
+}
+
+static uint8_t next_byte(duet_bit_reader *r)
+{
+    uint8_t byte = duet_read_u8(&r->bytes);
+
+    if (r->is_nal_unit && r->zeros >= 2 && byte == 3) {
+        byte = duet_read_u8(&r->bytes);
+        r->zeros = 0;
+    }
+    r->zeros = byte == 0 ? r->zeros + 1 : 0;
+    return byte;
+}
+
 uint32_t duet_read_bits(duet_bit_reader *r, unsigned count)
 {
     uint32_t v = 0;
 
     for (; count > 0; count--) {
         if (r->left == 0) {
-            r->byte = duet_read_u8(&r->bytes);
+            r->byte = next_byte(r);
             r->left = 8;
         }
         v = v << 1 | (r->byte >> --r->left & 1u);

@@ -8,9 +8,13 @@ typedef struct duet_bit_reader {
     duet_reader bytes; /* failed when a read went past the end; may be read from at the end of a byte */
     uint8_t byte;
     unsigned left; /* bits of `byte` */
+    bool is_nal_unit;
+    unsigned zeros; /* bytes 0 in a row */
 } duet_bit_reader;
 
 duet_bit_reader duet_bit_reader_init(duet_reader bytes);
+/* Of a NAL unit, without the bytes 3 that emulation prevention puts behind two zeros: H.264 and H.265, section 7.4.1. */
+duet_bit_reader duet_bit_reader_of_nal_unit(duet_reader bytes);
 uint32_t duet_read_bits(duet_bit_reader *r, unsigned count); /* up to 32, the highest first */
 /* Non-symmetric: 0 to n - 1, the lower ones in one bit less. AV1 bitstream specification, section 4.10.7; n > 0 */
 uint32_t duet_read_ns(duet_bit_reader *r, uint32_t n);

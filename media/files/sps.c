@@ -1,71 +1,41 @@
 /* Sequence parameter sets: H.264 section 7.3.2.1.1 with annex E for the rate, H.265 section 7.3.2.2 for the size alone. */
 #include "media/files/sps.h"
+#include "media/bits.h"
 #include <string.h>
 
 #define PICTURE_MAX 65535u
 #define RATE_MAX    1000u /* pictures in a second */
 
-/* Bits of a NAL unit without the bytes 3 that emulation prevention puts behind two zeros. */
-typedef struct bits {
-    duet_reader r;
-    uint8_t byte;
-    unsigned left;  /* of `byte` */
-    unsigned zeros; /* bytes 0 in a row */
-} bits;
-
-static uint32_t bit(bits *b)
-{
-    if (b->left == 0) {
-        b->byte = duet_read_u8(&b->r);
-        if (b->zeros >= 2 && b->byte == 3) {
-            b->byte = duet_read_u8(&b->r);
-            b->zeros = 0;
-        }
-        b->zeros = b->byte == 0 ? b->zeros + 1 : 0;
-        b->left = 8;
-    }
-    return b->byte >> --b->left & 1u;
-}
-
-static uint32_t read_bits(bits *b, unsigned count)
-{
-    uint32_t v = 0;
-
-    while (count-- > 0)
-        v = v << 1 | bit(b);
-    return v;
-}
-
-static void skip_bits(bits *b, unsigned count)
+static void skip_bits(duet_bit_reader *b, unsigned count)
 {
     while (count-- > 0)
-        (void)bit(b);
+        (void)duet_read_bits(b, 1);
 }
 
 /* ue(v): as many zeros as bits follow the first 1. */
-static uint32_t ue(bits *b)
+static uint32_t ue(duet_bit_reader *b)
 {
     unsigned zeros = 0;
 
-    while (!bit(b)) {
-        if (++zeros > 31 || b->r.failed) {
-            b->r.failed = true;
+    while (!duet_read_bits(b, 1)) {
+        if (++zeros > 31 || b->bytes.failed) {
+            b->bytes.failed = true;
             return 0;
         }
     }
-    return (uint32_t)((1u << zeros) - 1u) + read_bits(b, zeros);
+    return (uint32_t)((1u << zeros) - 1u) + duet_read_bits(b, zeros);
 }
 
-static int32_t se(bits *b)
+static int32_t se(duet_bit_reader *b)
 {
     uint32_t v = ue(b);
 
     return v & 1 ? (int32_t)(v / 2 + 1) : -(int32_t)(v / 2);
 }
 
-static int set_size(duet_sps *out, bits *b, uint64_t width, uint64_t height, uint64_t cut_x, uint64_t cut_y)
+static int set_size(duet_sps *out, duet_bit_reader *b, uint64_t width, uint64_t height, uint64_t cut_x, uint64_t cut_y)
 {
-    if (b->r.failed || cut_x >= width || cut_y >= height || width > PICTURE_MAX || height > PICTURE_MAX)
+    if (b->bytes.failed || cut_x >= width || cut_y >= height || width > PICTURE_MAX || height > PICTURE_MAX)
         return DUET_ERR_MALFORMED;
     out->width = (uint16_t)(width - cut_x);
     out->height = (uint16_t)(height - cut_y);
@@ -74,11 +44,11 @@ static int set_size(duet_sps *out, bits *b, uint64_t width, uint64_t height, uin
 
 /* ---- H.264 ------------------------------------------------------------------------------------------------------- */
 
-static void skip_scaling_list(bits *b, unsigned size)
+static void skip_scaling_list(duet_bit_reader *b, unsigned size)
 {
     uint32_t last = 8, next = 8;
 
-    for (unsigned i = 0; i < size && !b->r.failed; i++) {
+    for (unsigned i = 0; i < size && !b->bytes.failed; i++) {
         if (next != 0)
             next = (last + (uint32_t)se(b)) & 255;
         last = next == 0 ? last : next;
@@ -86,7 +56,7 @@ static void skip_scaling_list(bits *b, unsigned size)
 }
 
 /* What profiles with other chroma or scaling say. @return chroma_format_idc */
-static uint32_t read_high_profile(bits *b)
+static uint32_t read_high_profile(duet_bit_reader *b)
 {
     uint32_t chroma = ue(b);
 
@@ -95,9 +65,9 @@ static uint32_t read_high_profile(bits *b)
     (void)ue(b);
     (void)ue(b); /* bit depths */
     skip_bits(b, 1);
-    if (bit(b))
+    if (duet_read_bits(b, 1))
         for (unsigned i = 0; i < (chroma != 3 ? 8u : 12u); i++)
-            if (bit(b))
+            if (duet_read_bits(b, 1))
                 skip_scaling_list(b, i < 6 ? 16 : 64);
     return chroma;
 }
@@ -109,7 +79,7 @@ static bool has_high_profile(uint32_t profile)
     return memchr(profiles, (int)profile, sizeof(profiles)) != NULL;
 }
 
-static void skip_picture_order(bits *b)
+static void skip_picture_order(duet_bit_reader *b)
 {
     uint32_t type = ue(b);
 
@@ -121,38 +91,38 @@ static void skip_picture_order(bits *b)
     (void)se(b);
     (void)se(b);
     uint32_t count = ue(b);
-    for (uint32_t i = 0; i < count && i < 256 && !b->r.failed; i++)
+    for (uint32_t i = 0; i < count && i < 256 && !b->bytes.failed; i++)
         (void)se(b);
 }
 
 /* Annex E.1.1 up to the rate: "time_scale / (2 * num_units_in_tick)" for pictures that are frames. */
-static void read_vui(duet_sps *out, bits *b)
+static void read_vui(duet_sps *out, duet_bit_reader *b)
 {
-    if (bit(b) && read_bits(b, 8) == 255) /* aspect_ratio_idc: Extended_SAR */
+    if (duet_read_bits(b, 1) && duet_read_bits(b, 8) == 255) /* aspect_ratio_idc: Extended_SAR */
         skip_bits(b, 32);
-    if (bit(b)) /* overscan */
+    if (duet_read_bits(b, 1)) /* overscan */
         skip_bits(b, 1);
-    if (bit(b)) { /* video_signal_type */
+    if (duet_read_bits(b, 1)) { /* video_signal_type */
         skip_bits(b, 4);
-        if (bit(b))
+        if (duet_read_bits(b, 1))
             skip_bits(b, 24);
     }
-    if (bit(b)) { /* chroma_loc_info */
+    if (duet_read_bits(b, 1)) { /* chroma_loc_info */
         (void)ue(b);
         (void)ue(b);
     }
-    if (!bit(b))
+    if (!duet_read_bits(b, 1))
         return;
-    uint32_t units = read_bits(b, 32), scale = read_bits(b, 32);
-    if (b->r.failed || units == 0 || units > UINT32_MAX / 2 || scale / (2 * units) > RATE_MAX || scale == 0)
+    uint32_t units = duet_read_bits(b, 32), scale = duet_read_bits(b, 32);
+    if (b->bytes.failed || units == 0 || units > UINT32_MAX / 2 || scale / (2 * units) > RATE_MAX || scale == 0)
         return;
     out->rate_num = scale % 2 == 0 ? scale / 2 : scale;
     out->rate_den = scale % 2 == 0 ? units : 2 * units;
 }
 
-static int parse_h264(duet_sps *out, bits *b)
+static int parse_h264(duet_sps *out, duet_bit_reader *b)
 {
-    uint32_t profile = read_bits(b, 8), chroma = 1;
+    uint32_t profile = duet_read_bits(b, 8), chroma = 1;
 
     skip_bits(b, 16); /* constraints and level */
     (void)ue(b);
@@ -163,34 +133,34 @@ static int parse_h264(duet_sps *out, bits *b)
     (void)ue(b); /* max_num_ref_frames */
     skip_bits(b, 1);
     uint64_t width = ((uint64_t)ue(b) + 1) * 16, height = ((uint64_t)ue(b) + 1) * 16;
-    bool is_frame_only = bit(b);
+    bool is_frame_only = duet_read_bits(b, 1);
     height *= is_frame_only ? 1 : 2;
     skip_bits(b, is_frame_only ? 1 : 2);
     uint64_t cut_x = 0, cut_y = 0;
-    if (bit(b)) { /* frame_cropping_flag: table 6-1 for the units */
+    if (duet_read_bits(b, 1)) { /* frame_cropping_flag: table 6-1 for the units */
         cut_x = (uint64_t)ue(b) + ue(b);
         cut_y = (uint64_t)ue(b) + ue(b);
         cut_x *= chroma == 1 || chroma == 2 ? 2 : 1;
         cut_y *= (chroma == 1 ? 2u : 1u) * (is_frame_only ? 1u : 2u);
     }
     int err = set_size(out, b, width, height, cut_x, cut_y);
-    if (err == DUET_OK && bit(b))
+    if (err == DUET_OK && duet_read_bits(b, 1))
         read_vui(out, b);
     return err;
 }
 
 /* ---- H.265 ------------------------------------------------------------------------------------------------------- */
 
-static int parse_h265(duet_sps *out, bits *b)
+static int parse_h265(duet_sps *out, duet_bit_reader *b)
 {
     bool has_profile[8] = {false}, has_level[8] = {false};
 
     skip_bits(b, 4);
-    unsigned layers = read_bits(b, 3); /* sps_max_sub_layers_minus1 */
-    skip_bits(b, 1 + 88 + 8);          /* nesting flag, and of profile_tier_level (7.3.3): general profile, level */
+    unsigned layers = duet_read_bits(b, 3); /* sps_max_sub_layers_minus1 */
+    skip_bits(b, 1 + 88 + 8); /* nesting flag, and of profile_tier_level (7.3.3): general profile, level */
     for (unsigned i = 0; i < layers; i++) {
-        has_profile[i] = bit(b);
-        has_level[i] = bit(b);
+        has_profile[i] = duet_read_bits(b, 1);
+        has_level[i] = duet_read_bits(b, 1);
     }
     if (layers > 0)
         skip_bits(b, 2 * (8 - layers));
@@ -201,7 +171,7 @@ static int parse_h265(duet_sps *out, bits *b)
     if (chroma == 3)
         skip_bits(b, 1);
     uint64_t width = ue(b), height = ue(b), cut_x = 0, cut_y = 0;
-    if (bit(b)) { /* conformance_window_flag */
+    if (duet_read_bits(b, 1)) { /* conformance_window_flag */
         cut_x = (uint64_t)ue(b) + ue(b);
         cut_y = (uint64_t)ue(b) + ue(b);
         cut_x *= chroma == 1 || chroma == 2 ? 2 : 1;
@@ -212,12 +182,12 @@ static int parse_h265(duet_sps *out, bits *b)
 
 int duet_sps_parse(duet_sps *out, bool is_h265, duet_reader unit)
 {
-    bits b = {.r = unit};
-    uint8_t header = duet_read_u8(&b.r);
+    duet_bit_reader b = duet_bit_reader_of_nal_unit(unit);
+    uint8_t header = duet_read_u8(&b.bytes);
 
     memset(out, 0, sizeof(*out));
     if (is_h265) {
-        duet_read_skip(&b.r, 1);
+        duet_read_skip(&b.bytes, 1);
         return (header >> 1 & 0x3F) == 33 ? parse_h265(out, &b) : DUET_ERR_NOT_MINE;
     }
     return (header & 0x1F) == 7 ? parse_h264(out, &b) : DUET_ERR_NOT_MINE;

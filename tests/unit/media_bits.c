@@ -66,6 +66,20 @@ static void bits_past_the_end_are_zeros_and_a_failure(void **state)
     assert_int_equal(duet_read_bits(&r, 32), 0);
 }
 
+static void bytes_that_emulation_prevention_puts_in_are_left_out(void **state)
+{
+    static const uint8_t data[] = {0, 0, 3, 1, 0, 0, 3, 0, 0, 3, 3, 0, 3};
+    duet_bit_reader r = duet_bit_reader_of_nal_unit(duet_reader_init(data, sizeof(data)));
+
+    (void)state;
+    assert_int_equal(duet_read_bits(&r, 4), 0);
+    assert_int_equal(duet_read_bits(&r, 24), 0x10); /* 00 00 01 00, but for four bits */
+    assert_int_equal(duet_read_bits(&r, 4), 0);
+    assert_int_equal(duet_read_bits(&r, 32), 0x00000003);
+    assert_int_equal(duet_read_bits(&r, 16), 0x0003);
+    assert_int_equal(duet_reader_finish(&r.bytes), DUET_OK);
+}
+
 static void bits_that_do_not_fit_are_a_failure(void **state)
 {
     uint8_t data[2] = {0, 0xAA};
@@ -126,6 +140,7 @@ int main(void)
         cmocka_unit_test(five_values_take_two_or_three_bits),
         cmocka_unit_test(every_value_of_every_range_comes_back),
         cmocka_unit_test(bits_past_the_end_are_zeros_and_a_failure),
+        cmocka_unit_test(bytes_that_emulation_prevention_puts_in_are_left_out),
         cmocka_unit_test(bits_that_do_not_fit_are_a_failure),
         cmocka_unit_test(leb128_holds_32_bits_in_up_to_eight_bytes),
         cmocka_unit_test(leb128_is_as_long_as_it_says),
