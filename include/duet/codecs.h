@@ -48,7 +48,7 @@ typedef struct duet_audio_encoder_config {
     uint8_t expected_loss; /**< percent, for in-band FEC */
     int8_t complexity;     /**< 0 to 10; -1: 5 */
     bool voice;            /**< tuned for speech */
-    bool dtx;              /**< Opus: nothing is sent in silence, whether or not the peer asked for it (usedtx) */
+    bool dtx; /**< Opus: nothing is sent in silence, whether or not the peer asked for it (usedtx); for speech */
 } duet_audio_encoder_config;
 
 DUET_API void duet_audio_encoder_config_init(duet_audio_encoder_config *config);

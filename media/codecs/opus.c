@@ -113,6 +113,11 @@ static int bandwidth_of(uint32_t playback_rate)
     return playback_rate <= 24000 ? OPUS_BANDWIDTH_SUPERWIDEBAND : OPUS_BANDWIDTH_FULLBAND;
 }
 
+static bool uses_dtx(const duet_audio_encoder_config *config)
+{
+    return config->dtx || duet_fmtp_number(config->codec.fmtp, "usedtx", 0) == 1;
+}
+
 /* What the peer says that it wants to receive: RFC 7587 section 6.1. */
 static int follow_peer(opus_encoder *e, const duet_audio_encoder_config *config)
 {
@@ -122,7 +127,7 @@ static int follow_peer(opus_encoder *e, const duet_audio_encoder_config *config)
     uint32_t bitrate_max = duet_fmtp_number(fmtp, "maxaveragebitrate", BITRATE_MAX);
 
     e->bitrate_max = bitrate_max >= BITRATE_MIN && bitrate_max <= BITRATE_MAX ? bitrate_max : BITRATE_MAX;
-    e->uses_dtx = config->dtx || duet_fmtp_number(fmtp, "usedtx", 0) == 1;
+    e->uses_dtx = uses_dtx(config);
     int fec = duet_fmtp_number(fmtp, "useinbandfec", 0) == 1;
     int vbr = duet_fmtp_number(fmtp, "cbr", 0) != 1;
     int bandwidth = bandwidth_of(duet_fmtp_number(fmtp, "maxplaybackrate", 48000));
@@ -141,9 +146,15 @@ static int follow_peer(opus_encoder *e, const duet_audio_encoder_config *config)
     return err;
 }
 
+/* DTX is about speech: for anything else libopus has it at its highest complexity only. */
+static bool is_for_voice(const duet_audio_encoder_config *config)
+{
+    return config->voice || uses_dtx(config);
+}
+
 static int configure(opus_encoder *e, const duet_audio_encoder_config *config)
 {
-    int application = config->voice ? OPUS_APPLICATION_VOIP : OPUS_APPLICATION_AUDIO;
+    int application = is_for_voice(config) ? OPUS_APPLICATION_VOIP : OPUS_APPLICATION_AUDIO;
     int complexity = config->complexity < 0 ? 5 : config->complexity;
 
     int err = error_of(opus_encoder_init(e->opus, (opus_int32)e->base.sample_rate, e->base.channels, application));

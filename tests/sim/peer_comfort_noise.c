@@ -5,14 +5,14 @@
 #include "stats_of.h"
 #include <math.h>
 
-#define EVERY   DUET_MS(20)
-#define SAMPLES 160
+#define EVERY DUET_MS(20)
 
 typedef struct call {
     world *world;
     duet_sender *audio;
     duet_receiver *sound;
     bool running;
+    uint32_t rate;
     double voice, noise; /* amplitudes of what is captured, 1 is full scale */
     uint64_t position, random;
     duet_time talks_until, noise_begins;
@@ -59,7 +59,7 @@ static void packet_arrives(void *user, duet_receiver *receiver, const duet_rtp_a
         c->first_captured = arrival->time;
     }
     uint32_t told = (uint32_t)(units - c->first_timestamp);
-    int64_t drift = (int64_t)told * 125 - (int64_t)(arrival->time - c->first_captured);
+    int64_t drift = (int64_t)told * 1000000 / c->rate - (int64_t)(arrival->time - c->first_captured);
     duet_time by = (duet_time)(drift < 0 ? -drift : drift);
     c->worst_drift = by > c->worst_drift ? by : c->worst_drift;
 }
@@ -120,14 +120,15 @@ static void send_sound(void *arg)
 {
     call *c = arg;
     duet_time now = duet_sim_now(c->world->sim);
-    int16_t samples[SAMPLES];
-    duet_audio_frame frame = {samples, SAMPLES, 8000, 1};
+    int16_t samples[960];
+    size_t count = c->rate / 50;
+    duet_audio_frame frame = {samples, count, c->rate, 1};
 
     if (!c->running)
         return;
-    duet_tone_fill(samples, SAMPLES, 1, 8000, 440, now < c->talks_until ? c->voice : 0, c->position);
-    c->position += SAMPLES;
-    for (size_t i = 0; i < SAMPLES; i++)
+    duet_tone_fill(samples, count, 1, c->rate, 440, now < c->talks_until ? c->voice : 0, c->position);
+    c->position += count;
+    for (size_t i = 0; i < count; i++)
         samples[i] = (int16_t)(samples[i] + white(c) * c->noise * 32767);
     int err = duet_sender_send_audio(c->audio, &frame, now);
     assert_true(err == DUET_OK || err == DUET_ERR_STATE);
@@ -165,6 +166,7 @@ static call *call_connected(uint64_t seed, const duet_sim_link *link, const char
     assert_non_null(c);
     the_call = c;
     c->first_timestamp = -1;
+    c->rate = strcmp(codec, "opus") == 0 ? 48000 : 8000;
     c->voice = 0.25;
     c->noise = 0.002; /* -54 dBov less 4.8, as it is even: -58.7 */
     c->world = world_new(seed, link);
@@ -339,6 +341,34 @@ static void without_dtx_or_without_its_codec_all_is_sent(void **state)
     call_end(c);
 }
 
+static void opus_pauses_by_itself(void **state)
+{
+    (void)state;
+
+    call *c = call_connected(10, &good, "opus", true);
+    c->noise = 0;
+    world_run(c->world, DUET_SECONDS(2));
+    uint32_t before = c->voice_packets;
+    world_run(c->world, DUET_SECONDS(20));
+    print_message("%u packets in 20 s\n", c->voice_packets - before);
+    assert_true(c->voice_packets - before < 150);
+    assert_int_equal(c->noise_packets, 0);
+    for (int i = 0; i < 20; i++) { /* it goes on in the middle of its own rhythm of 400 ms */
+        talk(c, DUET_MS(300));
+        world_run(c->world, DUET_MS(900) + (duet_time)i * DUET_MS(20));
+    }
+    assert_true(c->worst_drift < DUET_MS(25));
+    talk(c, DUET_SECONDS(1));
+    listen(c);
+    talk(c, DUET_SECONDS(1));
+    assert_true(fabs(level(c) - 15.05) < 1);
+    set_dtx(c, false);
+    before = c->voice_packets;
+    world_run(c->world, DUET_SECONDS(4));
+    assert_in_range(c->voice_packets - before, 195, 205);
+    call_end(c);
+}
+
 static void frames_of_a_call_with_pauses_come_without_the_noise(void **state)
 {
     (void)state;
@@ -361,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_level_that_changes_is_told),
         cmocka_unit_test(jitter_and_loss_do_not_disturb_the_pauses),
         cmocka_unit_test(without_dtx_or_without_its_codec_all_is_sent),
+        cmocka_unit_test(opus_pauses_by_itself),
         cmocka_unit_test(frames_of_a_call_with_pauses_come_without_the_noise),
     };
 
