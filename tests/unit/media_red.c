@@ -77,7 +77,7 @@ static void what_cannot_be_said_is_left_out(void **state)
 static void a_payload_type_has_seven_bits(void **state)
 {
     duet_red_sender s = {0};
-    uint8_t out[100];
+    uint8_t out[100] = {0};
     size_t len;
     (void)state;
 

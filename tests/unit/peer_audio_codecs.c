@@ -48,13 +48,13 @@ static char *replaced(char *text, const char *what, const char *by)
 
 static char *formats_of(const char *text)
 {
-    const char *at = strstr(text, "m=audio "), *end;
+    const char *at = strstr(text, "m=audio "), *stop;
     static char line[200];
 
     assert_non_null(at);
     at = strstr(at, "SAVPF ") + strlen("SAVPF ");
-    end = strstr(at, "\r\n");
-    snprintf(line, sizeof(line), "%.*s", (int)(end - at), at);
+    stop = strstr(at, "\r\n");
+    snprintf(line, sizeof(line), "%.*s", (int)(stop - at), at);
     return line;
 }
 
