@@ -227,7 +227,7 @@ static void what_differs_from_the_template_is_the_frames_own(void **state)
     duet_dependency_descriptor d;
 
     (void)state;
-    /* "If it is present": own DTIs - D R, frame diffs 1, 17 and 257, a chain diff of 200 */
+    /* own DTIs - D R, frame diffs 1, 17 and 257, a chain diff of 200 */
     assert_int_equal(parse_bits(&d, &s,
                                 "1 1 000010 0000000000000001 0 0 1 1 1 "
                                 "00 01 11  01 0000 10 00010000 11 000100000000 00  11001000"),
