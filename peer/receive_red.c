@@ -55,7 +55,8 @@ static void take_redundant(pc_receive *r, const duet_codec *red, const duet_red_
     lost.sequence = duet_red_hole(&redundancy->seen, packet->sequence, lost.timestamp);
     lost.marker = false;
     lost.is_redundancy = true;
-    if (lost.sequence == DUET_RED_NO_HOLE || block->len == 0 || !take(r, codec, block, &lost))
+    bool is_needed = lost.sequence != DUET_RED_NO_HOLE && block->timestamp_offset > 0 && block->len > 0;
+    if (!is_needed || !take(r, codec, block, &lost))
         redundancy->discarded++;
 }
 

@@ -9,7 +9,7 @@ typedef struct call {
     world *world;
     duet_sender *audio;
     duet_receiver *sound;
-    bool running, is_raw, reads, pauses;
+    bool running, is_raw, reads, pauses, is_quiet;
     uint64_t position;
     uint32_t sent, frames, losses, red_packets, plain_packets;
     uint32_t last_number;
@@ -106,7 +106,7 @@ static void send_next(void *arg)
 
     if (!c->running)
         return;
-    if (duet_sender_is_active(c->audio) && !is_pause)
+    if (duet_sender_is_active(c->audio) && !is_pause && !c->is_quiet)
         (c->is_raw ? send_tone : send_numbered_frame)(c, now);
     duet_sim_at(c->world->sim, now + EVERY, send_next, c);
 }
@@ -340,6 +340,105 @@ static void a_frame_too_large_for_red_goes_alone(void **state)
     call_end(c);
 }
 
+/* ---- payloads that nobody should send ---- */
+
+#define OPUS_OF(n) 0x78, 0, 0, (n), 9, 9, 9, 9
+
+/* As a packet of its own, by the RTP interface: `step` packets after the last. */
+static void send_red(call *c, uint16_t *sequence, uint32_t *timestamp, uint16_t step, const uint8_t *payload,
+                     size_t len)
+{
+    *sequence = (uint16_t)(*sequence + step);
+    *timestamp += step * 960u;
+    duet_rtp_packet packet = {.payload_type = 63,
+                              .sequence_number = *sequence,
+                              .timestamp = *timestamp,
+                              .payload = payload,
+                              .payload_len = len};
+    assert_int_equal(duet_sender_send_rtp(c->audio, &packet, NULL), DUET_OK);
+    world_run(c->world, DUET_MS(150)); /* longer than a missing frame is waited for */
+}
+
+static void what_is_no_redundancy_costs_a_counter(void **state)
+{
+    /* A redundant block of 8 bytes, 960 before the primary one. */
+    static const uint8_t first[] = {0x6F, OPUS_OF(1)};
+    static const struct {
+        const char *what;
+        uint16_t step;
+        uint8_t payload[64];
+        size_t len;
+        unsigned frames, received, discarded, malformed;
+    } cases[] = {
+        {"as it should be", 1, {0xEF, 0x0F, 0x00, 8, 0x6F, OPUS_OF(1), OPUS_OF(2)}, 21, 1, 1, 1, 0},
+        {"with a hole", 2, {0xEF, 0x0F, 0x00, 8, 0x6F, OPUS_OF(3), OPUS_OF(4)}, 21, 2, 1, 0, 0},
+        {"two blocks, one hole",
+         2,
+         {0xEF, 0x1E, 0x00, 8, 0xEF, 0x0F, 0x00, 8, 0x6F, OPUS_OF(4), OPUS_OF(5), OPUS_OF(6)},
+         33,
+         2,
+         2,
+         1,
+         0},
+        {"two holes",
+         3,
+         {0xEF, 0x1E, 0x00, 8, 0xEF, 0x0F, 0x00, 8, 0x6F, OPUS_OF(7), OPUS_OF(8), OPUS_OF(9)},
+         33,
+         3,
+         2,
+         0,
+         0},
+        {"no redundancy", 1, {0x6F, OPUS_OF(10)}, 9, 1, 0, 0, 0},
+        {"a block for which no number is missing",
+         1,
+         {0xEF, 0x07, 0x80, 8, 0x6F, OPUS_OF(10), OPUS_OF(11)},
+         21,
+         1,
+         1,
+         1,
+         0},
+        {"a block without an offset", 2, {0xEF, 0x00, 0x00, 8, 0x6F, OPUS_OF(12), OPUS_OF(13)}, 21, 1, 1, 1, 0},
+        {"an empty block", 2, {0xEF, 0x0F, 0x00, 0, 0x6F, OPUS_OF(15)}, 13, 1, 1, 1, 0},
+        {"an empty primary block", 1, {0xEF, 0x0F, 0x00, 8, 0x6F, OPUS_OF(15)}, 13, 0, 1, 1, 0},
+        {"a header that is cut", 1, {0xEF, 0x0F, 0x00}, 3, 0, 0, 0, 1},
+        {"a header and nothing", 1, {0xEF, 0x0F, 0x00, 8, 0x6F}, 5, 0, 0, 0, 1},
+        {"a block that is cut", 1, {0xEF, 0x0F, 0x00, 8, 0x6F, 1, 2, 3}, 8, 0, 0, 0, 1},
+        {"RED in RED", 1, {0x3F, 0x6F, OPUS_OF(20)}, 10, 0, 0, 0, 1},
+        {"RED in a block", 2, {0xBF, 0x0F, 0x00, 8, 0x6F, OPUS_OF(21), OPUS_OF(22)}, 21, 1, 0, 0, 1},
+        {"an unknown type", 1, {0x70, OPUS_OF(23)}, 9, 0, 0, 0, 1},
+        {"an unknown type in a block", 2, {0xF0, 0x0F, 0x00, 8, 0x6F, OPUS_OF(24), OPUS_OF(25)}, 21, 1, 0, 0, 1},
+        {"a tone in a block", 2, {0xEE, 0x0F, 0x00, 8, 0x6F, OPUS_OF(26), OPUS_OF(27)}, 21, 1, 0, 0, 1},
+        {"another clock in a block", 2, {0x80, 0x0F, 0x00, 8, 0x6F, OPUS_OF(28), OPUS_OF(29)}, 21, 1, 0, 0, 1},
+        {"only the primary block is unknown", 2, {0xEF, 0x0F, 0x00, 8, 0x70, OPUS_OF(30), OPUS_OF(31)}, 21, 1, 1, 0, 1},
+        {"what was dropped comes again", 1, {0xEF, 0x0F, 0x00, 8, 0x6F, OPUS_OF(31), OPUS_OF(32)}, 21, 2, 1, 0, 0},
+    };
+    (void)state;
+
+    call *c = call_new(11, &good, false);
+    c->is_quiet = true;
+    call_connect(c, with_red);
+    world_run(c->world, DUET_SECONDS(1));
+    uint16_t sequence = 1000;
+    uint32_t timestamp = UINT32_MAX - 5000;
+    c->frames = 0;
+    send_red(c, &sequence, &timestamp, 1, first, sizeof(first));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t seen = received(c, "fecPacketsReceived"), discarded = received(c, "fecPacketsDiscarded");
+        uint64_t malformed = received(c, "duetRedundancyMalformed");
+        uint32_t frames = c->frames;
+        send_red(c, &sequence, &timestamp, cases[i].step, cases[i].payload, cases[i].len);
+        frames = c->frames - frames;
+        seen = received(c, "fecPacketsReceived") - seen;
+        discarded = received(c, "fecPacketsDiscarded") - discarded;
+        malformed = received(c, "duetRedundancyMalformed") - malformed;
+        if (frames != cases[i].frames || seen != cases[i].received || discarded != cases[i].discarded ||
+            malformed != cases[i].malformed)
+            fail_msg("%s: %u frames, %u received, %u discarded, %u malformed", cases[i].what, frames, (unsigned)seen,
+                     (unsigned)discarded, (unsigned)malformed);
+    }
+    call_end(c);
+}
+
 /* ---- out of memory ---- */
 
 static bool survives(bool is_bob, uint64_t n)
@@ -401,6 +500,7 @@ int main(void)
         cmocka_unit_test(pauses_and_tones_between_do_not_confuse_it),
         cmocka_unit_test(the_codec_may_change_in_mid_call),
         cmocka_unit_test(a_frame_too_large_for_red_goes_alone),
+        cmocka_unit_test(what_is_no_redundancy_costs_a_counter),
         cmocka_unit_test(a_receiver_survives_every_missing_allocation),
         cmocka_unit_test(nothing_is_allocated_for_a_packet),
     };
