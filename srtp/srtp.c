@@ -13,7 +13,7 @@
 #define REPLAY_WINDOW_MAX     32767
 #define PACKET_MAX            65535
 #define RTCP_INDEX_LEN        4
-#define RTCP_E_BIT            0x80
+#define RTCP_E_BIT            0x80000000u
 
 struct duet_srtp {
     duet_env env;
@@ -32,13 +32,16 @@ struct duet_srtp {
  * |                          CSRC * CC                            |
  * |  defined by profile           |  length in words              |   when X
  * |                       header extension                        |   */
-static bool rtp_ssrc(const uint8_t *packet, size_t len, size_t trailer_len, uint32_t *ssrc)
+static bool read_rtp(const uint8_t *packet, size_t len, size_t trailer_len, duet_srtp_packet_id *id)
 {
     duet_reader r = duet_reader_init(packet, len);
     uint8_t first = duet_read_u8(&r);
 
-    duet_read_skip(&r, 7);
-    *ssrc = duet_read_u32(&r);
+    duet_read_skip(&r, 1);
+    id->is_rtcp = false;
+    id->number = duet_read_u16(&r);
+    duet_read_skip(&r, 4);
+    id->ssrc = duet_read_u32(&r);
     duet_read_skip(&r, 4 * (size_t)(first & 0x0F));
     if (first & 0x10) {
         duet_read_skip(&r, 2);
@@ -50,25 +53,31 @@ static bool rtp_ssrc(const uint8_t *packet, size_t len, size_t trailer_len, uint
 
 /* |V=2|P|   RC    |      PT       |             length            |   RFC 3550, 6.4.1
  * |                             SSRC                              |   */
-static bool rtcp_ssrc(const uint8_t *packet, size_t len, size_t trailer_len, uint32_t *ssrc)
+static bool read_rtcp(const uint8_t *packet, size_t len, size_t trailer_len, duet_srtp_packet_id *id)
 {
     duet_reader r = duet_reader_init(packet, len);
     uint8_t first = duet_read_u8(&r);
 
     duet_read_skip(&r, 3);
-    *ssrc = duet_read_u32(&r);
+    id->is_rtcp = true;
+    id->number = 0;
+    id->ssrc = duet_read_u32(&r);
     duet_read_skip(&r, trailer_len);
     return !r.failed && first >> 6 == 2 && len <= PACKET_MAX;
 }
 
-/* The E bit stands before the tag (RFC 3711, figure 2), with AEAD behind it (RFC 7714 section 9.2). The caller has
- * checked that the packet is long enough. */
-static bool rtcp_is_encrypted(const duet_srtp *srtp, const uint8_t *packet, size_t len)
+/* |E|                   SRTCP index                               |   RFC 3711, figure 2
+ *
+ * It stands before the tag, with AEAD behind it (RFC 7714 section 9.2). The caller has checked that the packet is long
+ * enough. @return whether E is set */
+static bool read_rtcp_index(const duet_srtp *srtp, const uint8_t *packet, size_t len, duet_srtp_packet_id *id)
 {
     duet_reader r = duet_reader_init(packet, len);
 
     duet_read_skip(&r, len - RTCP_INDEX_LEN - (srtp->is_aead ? 0 : srtp->rtcp_tag_len));
-    return duet_read_u8(&r) & RTCP_E_BIT;
+    uint32_t word = duet_read_u32(&r);
+    id->number = word & ~RTCP_E_BIT;
+    return word & RTCP_E_BIT;
 }
 
 /* ---- packets ----------------------------------------------------------------------------------------------------- */
@@ -88,32 +97,31 @@ static int count(duet_srtp_stats *stats, uint64_t *success, int err)
 
 int duet_srtp_protect_rtp(duet_srtp *srtp, uint8_t *packet, size_t *len, size_t capacity)
 {
-    uint32_t ssrc;
+    duet_srtp_packet_id id;
 
     if (capacity < DUET_SRTP_TRAILER_MAX || *len > capacity - DUET_SRTP_TRAILER_MAX)
         return DUET_ERR_BUFFER;
-    int err = rtp_ssrc(packet, *len, 0, &ssrc) ? duet_srtp_streams_run(&srtp->out, srtp_protect, ssrc, packet, len)
-                                               : DUET_ERR_MALFORMED;
+    int err = read_rtp(packet, *len, 0, &id) ? duet_srtp_streams_run(&srtp->out, srtp_protect, &id, packet, len)
+                                             : DUET_ERR_MALFORMED;
     return count(&srtp->stats, &srtp->stats.protected_packets, err);
 }
 
 int duet_srtp_protect_rtcp(duet_srtp *srtp, uint8_t *packet, size_t *len, size_t capacity)
 {
-    uint32_t ssrc;
+    duet_srtp_packet_id id;
 
     if (capacity < DUET_SRTP_TRAILER_MAX || *len > capacity - DUET_SRTP_TRAILER_MAX)
         return DUET_ERR_BUFFER;
-    int err = rtcp_ssrc(packet, *len, 0, &ssrc)
-                  ? duet_srtp_streams_run(&srtp->out, srtp_protect_rtcp, ssrc, packet, len)
-                  : DUET_ERR_MALFORMED;
+    int err = read_rtcp(packet, *len, 0, &id) ? duet_srtp_streams_run(&srtp->out, srtp_protect_rtcp, &id, packet, len)
+                                              : DUET_ERR_MALFORMED;
     return count(&srtp->stats, &srtp->stats.protected_packets, err);
 }
 
 int duet_srtp_unprotect_rtp(duet_srtp *srtp, uint8_t *packet, size_t *len)
 {
-    uint32_t ssrc;
-    int err = rtp_ssrc(packet, *len, srtp->rtp_tag_len, &ssrc)
-                  ? duet_srtp_streams_run(&srtp->in, srtp_unprotect, ssrc, packet, len)
+    duet_srtp_packet_id id;
+    int err = read_rtp(packet, *len, srtp->rtp_tag_len, &id)
+                  ? duet_srtp_streams_run(&srtp->in, srtp_unprotect, &id, packet, len)
                   : DUET_ERR_MALFORMED;
 
     return count(&srtp->stats, &srtp->stats.unprotected_packets, err);
@@ -121,12 +129,12 @@ int duet_srtp_unprotect_rtp(duet_srtp *srtp, uint8_t *packet, size_t *len)
 
 int duet_srtp_unprotect_rtcp(duet_srtp *srtp, uint8_t *packet, size_t *len)
 {
-    uint32_t ssrc;
+    duet_srtp_packet_id id;
     int err = DUET_ERR_MALFORMED;
 
-    if (rtcp_ssrc(packet, *len, RTCP_INDEX_LEN + srtp->rtcp_tag_len, &ssrc)) {
-        if (rtcp_is_encrypted(srtp, packet, *len))
-            err = duet_srtp_streams_run(&srtp->in, srtp_unprotect_rtcp, ssrc, packet, len);
+    if (read_rtcp(packet, *len, RTCP_INDEX_LEN + srtp->rtcp_tag_len, &id)) {
+        if (read_rtcp_index(srtp, packet, *len, &id))
+            err = duet_srtp_streams_run(&srtp->in, srtp_unprotect_rtcp, &id, packet, len);
         else
             srtp->stats.unencrypted_rtcp++;
     }
@@ -206,7 +214,7 @@ void duet_srtp_destroy(duet_srtp *srtp)
 void duet_srtp_get_stats(const duet_srtp *srtp, duet_srtp_stats *out)
 {
     *out = srtp->stats;
-    out->streams_evicted = srtp->in.evicted;
+    out->streams_evicted = srtp->in.evictions;
     out->streams_out = srtp->out.by_ssrc.count;
     out->streams_in = srtp->in.by_ssrc.count;
 }

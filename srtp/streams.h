@@ -2,11 +2,13 @@
  * used one in front.
  *
  * A libsrtp session is made for any SSRC and becomes that of the first packet that it accepts. So one session always
- * waits for a stream that is not known yet: forged packets are tried on it, fail, and leave nothing behind. */
+ * waits for a stream that is not known yet: forged packets are tried on it, fail, and leave nothing behind. A stream that had to
+ * make room and comes back gets a session made for it, which continues with its rollover counter. */
 #ifndef DUET_SRTP_STREAMS_H
 #define DUET_SRTP_STREAMS_H
 
 #include "base/map.h"
+#include "srtp/position.h"
 #include <srtp2/srtp.h>
 
 #define DUET_SRTP_KEY_AND_SALT_MAX (32 + 14)
@@ -18,6 +20,9 @@ typedef struct duet_srtp_stream {
     srtp_t session;
     uint32_t ssrc;
     struct duet_srtp_stream *newer, *older;
+    duet_srtp_position position;
+    duet_srtp_position before; /* when it was evicted last: libsrtp knows nothing of packets up to here */
+    bool needs_roc;            /* it has come back: its next RTP packet says which rollover counter to begin with */
 } duet_srtp_stream;
 
 typedef struct duet_srtp_streams {
@@ -27,7 +32,8 @@ typedef struct duet_srtp_streams {
     duet_srtp_stream *unused; /* waits for the next SSRC; NULL until the first packet */
     size_t limit;
     bool evicts;
-    uint64_t evicted;
+    uint64_t evictions;
+    duet_srtp_evicted_list evicted;
     srtp_policy_t policy; /* its key points to the next member */
     uint8_t key_and_salt[DUET_SRTP_KEY_AND_SALT_MAX];
 } duet_srtp_streams;
@@ -39,9 +45,9 @@ int duet_srtp_streams_init(duet_srtp_streams *s, const duet_env *env, duet_srtp_
 /* Wipes the key. */
 void duet_srtp_streams_free(duet_srtp_streams *s);
 
-/* Runs the operation in the session of the SSRC; a new SSRC is kept when it succeeds.
+/* Runs the operation in the session of the packet's SSRC; a new SSRC is kept when it succeeds.
  * @return DUET_OK or why not, as duet/srtp.h says */
-int duet_srtp_streams_run(duet_srtp_streams *s, duet_srtp_operation operation, uint32_t ssrc, uint8_t *packet,
-                          size_t *len);
+int duet_srtp_streams_run(duet_srtp_streams *s, duet_srtp_operation operation, const duet_srtp_packet_id *id,
+                          uint8_t *packet, size_t *len);
 
 #endif

@@ -39,7 +39,8 @@ typedef struct duet_srtp_config {
     size_t keying_len;
     bool is_client; /**< DTLS role: who protects with the client's key */
     /** SSRCs kept for each direction; 0: 1024. Of the peer's, the one that was silent longest makes room, see
-     *  duet_srtp_stats.streams_evicted. Of ours, one more is refused with DUET_ERR_LIMIT: a stream that is forgotten and
+     *  duet_srtp_stats.streams_evicted; the latest 256 of those go on where they were when they come back, with their
+     *  rollover counter and without accepting what came before. Of ours, one more is refused with DUET_ERR_LIMIT: a stream that is forgotten and
      *  begun anew would use its key stream twice (RFC 3711 section 9.1). */
     size_t streams_max;
     /** Packets, 64 to 32767; 0: 1024 (browsers send retransmissions that are seconds old on their own SSRC, so it need not

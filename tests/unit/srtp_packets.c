@@ -267,6 +267,128 @@ static void the_stream_that_was_silent_longest_makes_room(void **state)
     srtp_pair_free(&p);
 }
 
+/* Of stream 7, until its sequence number has come to `last`, which may take several times round. */
+static void run_stream(const srtp_pair *p, uint32_t *index, uint32_t last)
+{
+    for (; *index <= last; *index += *index + 1000 < last ? 1000 : 1)
+        assert_passes(p->client, p->server, rtp_packet(7, (uint16_t)*index, 10));
+}
+
+static void push_out(const srtp_pair *p, uint16_t sequence)
+{
+    for (uint32_t ssrc = 1; ssrc <= 4; ssrc++)
+        assert_passes(p->client, p->server, rtp_packet(ssrc, sequence, 10));
+}
+
+/* RFC 3711 section 3.3.1: the rollover counter is part of the index that a packet was protected with. */
+static void a_stream_that_comes_back_goes_on_where_it_was(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PROFILE_COUNT; i++) {
+        srtp_pair p = srtp_pair_new(all_profiles[i], 0);
+        duet_srtp_config config = srtp_test_config(all_profiles[i], false);
+        uint32_t index = 65000;
+
+        duet_srtp_destroy(p.server);
+        config.streams_max = 4;
+        assert_int_equal(duet_srtp_create(&p.server, &config), DUET_OK);
+        run_stream(&p, &index, 3 * 65536 + 100);
+        srtp_packet rtcp = rtcp_packet(7), old = rtp_packet(7, (uint16_t)index++, 10), late, forged;
+        assert_int_equal(protect_rtcp(p.client, &rtcp), DUET_OK);
+        srtp_packet rtcp_again = rtcp;
+        assert_int_equal(unprotect_rtcp(p.server, &rtcp), DUET_OK);
+        assert_int_equal(protect(p.client, &old), DUET_OK);
+        srtp_packet again = old;
+        assert_int_equal(unprotect(p.server, &old), DUET_OK);
+        push_out(&p, 1);
+        assert_int_equal(srtp_stats(p.server).streams_in, 4);
+
+        /* Nothing that it said before is taken again, and a forged packet does not bring it back. */
+        late = again;
+        assert_int_equal(unprotect(p.server, &late), DUET_ERR_STATE);
+        rtcp = rtcp_again;
+        assert_int_equal(unprotect_rtcp(p.server, &rtcp), DUET_ERR_STATE);
+        late = rtp_packet(7, (uint16_t)index++, 10);
+        assert_int_equal(protect(p.client, &late), DUET_OK);
+        forged = late;
+        forged.data[forged.len - 1] ^= 1;
+        assert_int_equal(unprotect(p.server, &forged), DUET_ERR_AUTH);
+        assert_int_equal(srtp_stats(p.server).streams_evicted, 1);
+
+        run_stream(&p, &index, 3 * 65536 + 200);
+        assert_int_equal(unprotect(p.server, &late), DUET_OK); /* reordered */
+        assert_int_equal(unprotect(p.server, &again), DUET_ERR_STATE);
+        rtcp = rtcp_packet(7);
+        assert_int_equal(protect_rtcp(p.client, &rtcp), DUET_OK);
+        assert_int_equal(unprotect_rtcp(p.server, &rtcp), DUET_OK);
+        assert_int_equal(unprotect_rtcp(p.server, &rtcp_again), DUET_ERR_STATE);
+
+        /* Away while the counter rolls over; RTCP comes back first. */
+        run_stream(&p, &index, 4 * 65536 - 10);
+        push_out(&p, 2);
+        for (; index < 4 * 65536 + 3000; index++) {
+            late = rtp_packet(7, (uint16_t)index, 10);
+            assert_int_equal(protect(p.client, &late), DUET_OK);
+        }
+        rtcp = rtcp_packet(7);
+        assert_int_equal(protect_rtcp(p.client, &rtcp), DUET_OK);
+        assert_int_equal(unprotect_rtcp(p.server, &rtcp), DUET_OK);
+        run_stream(&p, &index, 6 * 65536);
+        srtp_pair_free(&p);
+    }
+}
+
+static void the_latest_streams_that_made_room_are_remembered(void **state)
+{
+    srtp_pair p = srtp_pair_new(DUET_SRTP_AES128_CM_SHA1_80, 0);
+    duet_srtp_config config = srtp_test_config(DUET_SRTP_AES128_CM_SHA1_80, false);
+
+    (void)state;
+    duet_srtp_destroy(p.server);
+    config.streams_max = 1;
+    assert_int_equal(duet_srtp_create(&p.server, &config), DUET_OK);
+    for (uint32_t ssrc = 1; ssrc <= 300; ssrc++) {
+        assert_passes(p.client, p.server, rtp_packet(ssrc, 65000, 10));
+        assert_passes(p.client, p.server, rtp_packet(ssrc, 500, 10)); /* the counter is 1 */
+    }
+    for (uint32_t ssrc = 50; ssrc <= 300; ssrc++)
+        assert_passes(p.client, p.server, rtp_packet(ssrc, 501, 10));
+    srtp_packet forgotten = rtp_packet(1, 501, 10);
+    assert_int_equal(protect(p.client, &forgotten), DUET_OK);
+    assert_int_equal(unprotect(p.server, &forgotten), DUET_ERR_AUTH);
+    srtp_pair_free(&p);
+}
+
+static void a_stream_comes_back_when_there_is_memory_for_it(void **state)
+{
+    srtp_pair p = srtp_pair_new(DUET_SRTP_AEAD_AES_128_GCM, 0);
+    duet_srtp_config config = srtp_test_config(DUET_SRTP_AEAD_AES_128_GCM, false);
+    test_allocator heap;
+    duet_env env = DUET_ENV_INIT;
+
+    (void)state;
+    duet_srtp_destroy(p.server);
+    test_allocator_init(&heap, 0);
+    env.allocator = &heap.allocator;
+    config.env = &env;
+    config.streams_max = 1;
+    assert_int_equal(duet_srtp_create(&p.server, &config), DUET_OK);
+    assert_passes(p.client, p.server, rtp_packet(1, 65000, 10));
+    assert_passes(p.client, p.server, rtp_packet(1, 500, 10));
+    assert_passes(p.client, p.server, rtp_packet(2, 1, 10));
+    srtp_packet packet = rtp_packet(1, 501, 10);
+    assert_int_equal(protect(p.client, &packet), DUET_OK);
+    heap.fail_at = heap.calls + 1;
+    heap.fail_after = true;
+    assert_int_equal(unprotect(p.server, &packet), DUET_ERR_NOMEM);
+    heap.fail_at = 0;
+    assert_int_equal(unprotect(p.server, &packet), DUET_OK);
+    duet_srtp_destroy(p.server);
+    p.server = NULL;
+    assert_int_equal(heap.live, 0);
+    srtp_pair_free(&p);
+}
+
 static void no_more_streams_are_sent_than_agreed(void **state)
 {
     srtp_pair p = srtp_pair_new(DUET_SRTP_AEAD_AES_128_GCM, 3);
@@ -476,6 +598,9 @@ int main(void)
         cmocka_unit_test(protecting_needs_room_for_the_trailer),
         cmocka_unit_test(a_million_forged_packets_leave_the_call_alive),
         cmocka_unit_test(the_stream_that_was_silent_longest_makes_room),
+        cmocka_unit_test(a_stream_that_comes_back_goes_on_where_it_was),
+        cmocka_unit_test(the_latest_streams_that_made_room_are_remembered),
+        cmocka_unit_test(a_stream_comes_back_when_there_is_memory_for_it),
         cmocka_unit_test(no_more_streams_are_sent_than_agreed),
         cmocka_unit_test(a_thousand_streams_work_side_by_side),
         cmocka_unit_test(wrong_configurations_are_refused),
