@@ -53,6 +53,7 @@ static void decode_audio(const char *name, duet_reader r)
     duet_audio_decoder_config config;
     duet_audio_decoder *d;
     int16_t samples[2 * SAMPLES];
+    duet_comfort_noise noise;
     size_t count;
 
     duet_audio_decoder_config_init(&config);
@@ -68,6 +69,8 @@ static void decode_audio(const char *name, duet_reader r)
             (void)duet_audio_decoder_decode_fec(d, packet.data, packet.len, samples, 960);
         if (len % 5 == 0)
             require(duet_audio_decoder_conceal(d, samples, 480) == DUET_OK);
+        if (len % 7 == 1 && duet_comfort_noise_parse(&noise, packet.data, packet.len) == DUET_OK)
+            (void)duet_audio_decoder_comfort_noise(d, &noise, samples, 480);
         if (duet_audio_decoder_decode(d, packet.data, packet.len, samples, SAMPLES, &count) == DUET_OK)
             require(count > 0 && count <= SAMPLES);
     }
