@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define COMMON_HEADER   12
+#define CHUNK_HEADER    4
 #define CHUNK_SACK      3
 #define SACK_LEN        16
 #define ACKS_PER_PACKET 8
@@ -37,6 +38,24 @@ bool duet_ack_thinning_holds(ack_thinning *t, const uint8_t *packet, size_t len)
     memcpy(t->packet, packet, len);
     t->len = len;
     return true;
+}
+
+bool duet_ack_is_in(const uint8_t *packet, size_t len)
+{
+    duet_reader r = duet_reader_init(packet, len);
+
+    duet_read_skip(&r, COMMON_HEADER);
+    while (!r.failed && duet_reader_left(&r) >= CHUNK_HEADER) {
+        uint8_t type = duet_read_u8(&r);
+        duet_read_skip(&r, 1);
+        size_t chunk_len = duet_read_u16(&r);
+        if (type == CHUNK_SACK)
+            return true;
+        if (chunk_len < CHUNK_HEADER)
+            return false;
+        duet_read_skip(&r, (chunk_len + 3) / 4 * 4 - CHUNK_HEADER);
+    }
+    return false;
 }
 
 void duet_ack_thinning_drop(ack_thinning *t)

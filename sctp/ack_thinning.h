@@ -14,6 +14,8 @@ typedef struct ack_thinning {
 
 /* Keeps the packet instead of an older one when it is nothing but a SACK that tells of no gap. False: send it. */
 bool duet_ack_thinning_holds(ack_thinning *t, const uint8_t *packet, size_t len);
+/* Whether a packet of ours has a SACK chunk: then it is newer than one that is held. */
+bool duet_ack_is_in(const uint8_t *packet, size_t len);
 void duet_ack_thinning_drop(ack_thinning *t);
 
 #endif

@@ -95,7 +95,8 @@ static void on_packet(void *user, const uint8_t *packet, size_t len)
 
     if (s->in_input && duet_ack_thinning_holds(&s->acks, packet, len))
         return;
-    duet_ack_thinning_drop(&s->acks); /* what goes out now is newer */
+    if (s->acks.len > 0 && duet_ack_is_in(packet, len))
+        duet_ack_thinning_drop(&s->acks);
     send_packet(s, packet, len);
 }
 

@@ -47,6 +47,25 @@ static void acks_that_report_gaps_or_duplicates_and_other_packets_are_not_held(v
     assert_int_equal(t.len, 0);
 }
 
+static void only_a_packet_with_an_ack_supersedes_a_held_one(void **state)
+{
+    (void)state;
+    uint8_t packet[12 + 20 + 16] = {0};
+
+    packet[12] = 0; /* DATA of 20 bytes */
+    packet[15] = 20;
+    assert_false(duet_ack_is_in(packet, 12 + 20));
+    packet[12 + 20] = 3;
+    packet[12 + 20 + 3] = 16;
+    assert_true(duet_ack_is_in(packet, sizeof(packet)));
+    packet[15] = 17; /* padded to 20 */
+    assert_true(duet_ack_is_in(packet, sizeof(packet)));
+    packet[15] = 0; /* no chunk is that short: the end of looking */
+    assert_false(duet_ack_is_in(packet, sizeof(packet)));
+    packet[14] = 0xff;
+    assert_false(duet_ack_is_in(packet, sizeof(packet)));
+}
+
 static duet_dc *open_channel(sctp_pair *p, channel_log *log)
 {
     duet_dc_callbacks callbacks = log_callbacks(log);
@@ -97,6 +116,55 @@ static void a_message_does_not_wait_for_an_acknowledgement(void **state)
     pair_free(p);
 }
 
+/* Counts in p->user the DATA of peer 0 that it had sent before. */
+static bool count_repeats(sctp_pair *p, int from, const uint8_t *data, size_t len)
+{
+    static uint32_t highest;
+    static bool began;
+    duet_reader r = duet_reader_init(data, len);
+
+    duet_read_skip(&r, 12);
+    uint32_t type = duet_read_u32(&r) >> 24, tsn = duet_read_u32(&r);
+    if (from != 0 || type != 0)
+        return true;
+    if (began && (int32_t)(tsn - highest) <= 0)
+        ++*(unsigned *)p->user;
+    else
+        highest = tsn;
+    began = true;
+    return true;
+}
+
+/* Acknowledgements of both directions meet: what is held back for one must not be lost for the other. Whichever way the
+ * messages overlap, nothing is sent again, as nothing was lost. */
+static void two_who_send_at_once_acknowledge_each_other(void **state)
+{
+    (void)state;
+    sctp_pair *p = pair_ready(NULL);
+    channel_log near = {0}, far = {0};
+    duet_dc *dc = open_channel(p, &near);
+    duet_dc_callbacks callbacks = log_callbacks(&far);
+    uint8_t *message = calloc(1, 100000);
+    unsigned repeats = 0;
+
+    p->filter = count_repeats;
+    p->user = &repeats;
+    duet_dc_set_callbacks(p->peer[1].last_channel, &callbacks);
+    for (unsigned round = 1; round <= 60; round++) {
+        assert_int_equal(duet_dc_send(p->peer[1].last_channel, message, 100000, false), DUET_OK);
+        pair_run(p, DUET_MS(1) * (round % 12));
+        assert_int_equal(duet_dc_send(dc, message, 500 * round, false), DUET_OK);
+        pair_run(p, DUET_SECONDS(3));
+        assert_int_equal(far.messages, round);
+        assert_int_equal(near.messages, round);
+    }
+    assert_int_equal(repeats, 0);
+    free(message);
+    free(near.last);
+    free(far.last);
+    pair_free(p);
+}
+
 static void a_message_in_the_turn_in_which_the_association_ends_keeps_nobody_awake(void **state)
 {
     (void)state;
@@ -119,8 +187,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_ack_is_kept_and_one_in_eight_leaves),
         cmocka_unit_test(acks_that_report_gaps_or_duplicates_and_other_packets_are_not_held),
+        cmocka_unit_test(only_a_packet_with_an_ack_supersedes_a_held_one),
         cmocka_unit_test(small_messages_of_one_turn_share_packets),
         cmocka_unit_test(a_message_does_not_wait_for_an_acknowledgement),
+        cmocka_unit_test(two_who_send_at_once_acknowledge_each_other),
         cmocka_unit_test(a_message_in_the_turn_in_which_the_association_ends_keeps_nobody_awake),
     };
 
