@@ -181,6 +181,8 @@ static void echo_came(peer_data *d, const uint8_t *data, size_t len, bool is_tex
     }
     d->bad++;
     explain_bad_echo(d, data, len, is_text);
+    if (!d->lossy_channel && first < MESSAGES_REQUIRED)
+        d->echo_next++; /* it came in the place of that one */
 }
 
 /* ---- the channel ---- */

@@ -75,6 +75,14 @@ test('a peer that names no largest message gets 64 KiB', async () => {
   assert.equal(offer.dcMaxSent, 65536);
 });
 
+test('of an echo that adds words to text, the other messages count', async () => {
+  const { offer } = await match(
+    command('duet', 'offer', ['--data', '--timeout', '4']), command('ndc', 'answer', ['--data', '--prefix', 'You said: ']));
+  assert.equal(offer.ok, false);
+  assert.equal(offer.dcEchoOk, 6);
+  assert.equal(offer.dcBad, 3);
+});
+
 // GStreamer's webrtcbin names none, and cannot carry empty messages.
 for (const [offerer, answerer] of [['duet', 'gst'], ['gst', 'duet']]) {
   test(`${offerer} offers data to ${answerer}`, async () => {

@@ -1,5 +1,5 @@
 // libdatachannel (through node-datachannel) as a peer on JSON lines.
-//   node ndc.mjs offer|answer [--data] [--no-trickle] [--chan JSON]
+//   node ndc.mjs offer|answer [--data] [--no-trickle] [--chan JSON] [--prefix TEXT]
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import nodeDataChannel from 'node-datachannel';
@@ -14,6 +14,7 @@ const { values: options, positionals } = parseArgs({
     'ice-servers': { type: 'string', default: '[]' },
     timeout: { type: 'string', default: '30' },
     name: { type: 'string', default: 'ndc' },
+    prefix: { type: 'string', default: '' }, // of the text that it sends: some echo servers add words
   },
 });
 const role = positionals[0];
@@ -82,7 +83,7 @@ function useChannel(dc) {
   channel = dc;
   const lossy = init.ordered === false || init.maxRetransmits !== undefined || init.maxPacketLifeTime !== undefined;
   test = makeDataTest({
-    role, lossy, maxMessageSize, sendText: (t) => dc.sendMessage(t), sendBinary: (b) => dc.sendMessageBinary(Buffer.from(b)),
+    role, lossy, maxMessageSize, sendText: (t) => dc.sendMessage(options.prefix + t), sendBinary: (b) => dc.sendMessageBinary(Buffer.from(b)),
     onPassed: () => { doneSent = true; write({ type: 'done' }); maybeClose(); },
     onFailed: (reason) => finish(false, reason),
   });
