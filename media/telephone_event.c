@@ -1,6 +1,8 @@
-/* Telephone events: RFC 4733 section 2.3. */
+/* Telephone events: RFC 4733 sections 2.3 and 2.4.1. */
 #include "base/bytes.h"
+#include "base/text.h"
 #include "duet/payload.h"
+#include <string.h>
 
 /* |     event     |E|R| volume    |          duration             | */
 #define END    0x80
@@ -29,4 +31,32 @@ int duet_telephone_event_write(const duet_telephone_event *event, uint8_t *data,
     duet_write_u16(&w, event->duration);
     *len = w.len;
     return duet_writer_finish(&w);
+}
+
+static void skip_spaces(duet_reader *r)
+{
+    while (duet_text_skip(r, ' '))
+        ;
+}
+
+bool duet_telephone_event_is_taken(const char *fmtp, uint8_t event)
+{
+    duet_reader r = duet_text_reader(fmtp, strlen(fmtp));
+    uint64_t first, last;
+
+    skip_spaces(&r);
+    if (duet_text_at_end(&r))
+        return event <= 15;
+    do {
+        skip_spaces(&r);
+        if (!duet_text_number(&r, 0, 255, &first))
+            return false;
+        last = first;
+        if (duet_text_skip(&r, '-') && !duet_text_number(&r, first, 255, &last))
+            return false;
+        if (event >= first && event <= last)
+            return true;
+        skip_spaces(&r);
+    } while (duet_text_skip(&r, ','));
+    return false;
 }

@@ -115,10 +115,11 @@ int duet_sender_insert_dtmf(duet_sender *sender, uint8_t event, duet_time durati
 
     if (!duet_sender_is_active(sender))
         return DUET_ERR_STATE;
-    if (!event_codec(s, sender->codec.clock_rate))
-        return DUET_ERR_UNSUPPORTED;
+    const duet_codec *codec = event_codec(s, sender->codec.clock_rate);
     if (event > 16 || duration < DURATION_LEAST || duration > DURATION_MOST)
         return DUET_ERR_INVALID;
+    if (!codec || !duet_telephone_event_is_taken(codec->fmtp, event))
+        return DUET_ERR_UNSUPPORTED;
     if (s->dtmf.count == PC_DTMF_MAX)
         return DUET_ERR_AGAIN;
     s->dtmf.queue[s->dtmf.count].event = event;

@@ -62,8 +62,9 @@ struct duet_transceiver {
 /* What offer and answer agreed for one m-section of media. */
 typedef struct pc_agreed {
     duet_codec codecs[PC_CODECS_MAX]; /* of the local description: what may arrive */
-    bool is_taken[PC_CODECS_MAX];     /* and the peer takes it too */
     size_t codec_count;
+    duet_codec taken[PC_CODECS_MAX]; /* those that the peer takes too, with its parameters: what may be sent */
+    size_t taken_count;
     duet_codec send;  /* the peer's first choice; name "": none */
     uint8_t send_red; /* payload type of the redundancy that it is wrapped in, or PC_NO_PAYLOAD_TYPE */
     duet_rtp_extension_map extensions;

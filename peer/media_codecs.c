@@ -16,8 +16,8 @@ static const duet_codec audio_codecs[] = {
     {"PCMU", 0, 8000, 1, "", 0},
     {"PCMA", 8, 8000, 1, "", 0},
     {"CN", 13, 8000, 1, "", 0},
-    {"telephone-event", 110, 48000, 1, "", 0},
-    {"telephone-event", 126, 8000, 1, "", 0},
+    {"telephone-event", 110, 48000, 1, "0-16", 0},
+    {"telephone-event", 126, 8000, 1, "0-16", 0},
 };
 
 static const duet_codec video_codecs[] = {

@@ -212,7 +212,10 @@ static int agree_codecs(duet_pc *pc, pc_agreed *a, const duet_sdp *local, const 
     for (size_t k = 0; k < a->codec_count; k++) { /* feedback that only one side names is not agreed: RFC 4585, 4.2 */
         const duet_codec *same = of_payload_type(theirs, their_count, own[k].payload_type);
         a->codecs[k].feedback &= same ? same->feedback : 0;
-        a->is_taken[k] = same != NULL;
+        if (same) {
+            a->taken[a->taken_count] = *same;
+            a->taken[a->taken_count++].feedback = a->codecs[k].feedback;
+        }
     }
     agree_send(a, local_is_offer ? theirs : own, local_is_offer ? their_count : own_count, own, own_count, theirs,
                their_count);

@@ -30,11 +30,8 @@ int pc_send_create(duet_sender *sender, pc_transport *t, const pc_agreed *agreed
         sender->send = s;
     }
     s->is_paused = false;
-    s->codec_count = 0;
-    for (size_t i = 0; i < agreed->codec_count; i++) {
-        if (agreed->is_taken[i])
-            s->codecs[s->codec_count++] = agreed->codecs[i];
-    }
+    s->codec_count = agreed->taken_count;
+    memcpy(s->codecs, agreed->taken, agreed->taken_count * sizeof(*s->codecs));
     s->red_type = agreed->send_red;
     s->red.has_block = false; /* its payload type may mean something else now */
     return DUET_OK;

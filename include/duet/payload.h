@@ -129,6 +129,9 @@ typedef struct duet_telephone_event {
 
 DUET_API int duet_telephone_event_parse(duet_telephone_event *out, const uint8_t *payload, size_t len);
 DUET_API int duet_telephone_event_write(const duet_telephone_event *event, uint8_t *data, size_t capacity, size_t *len);
+/** Whether the receiver whose format parameters these are takes an event: a list such as "0-15,66", or "" for 0 to 15
+ *  (RFC 4733 sections 2.4.1 and 7.1.1). What is behind a mistake in the list does not count. */
+DUET_API bool duet_telephone_event_is_taken(const char *fmtp, uint8_t event);
 
 /** Comfort noise, RFC 3389: level in -dBov and reflection coefficients as they are on the wire. */
 typedef struct duet_comfort_noise {

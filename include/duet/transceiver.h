@@ -160,7 +160,7 @@ DUET_API int duet_sender_send_rtp(duet_sender *sender, const duet_rtp_packet *pa
  *  Tones that are inserted while one plays wait, with 70 ms between two; at most 32.
  *  @param event  0 to 9, 10 *, 11 #, 12 to 15 A to D, 16 flash @param duration  microseconds, 40 ms to 6 s
  *  @return DUET_OK; DUET_ERR_STATE; DUET_ERR_INVALID; DUET_ERR_AGAIN; DUET_ERR_UNSUPPORTED: telephone-event is not
- *          negotiated with the clock of the audio codec */
+ *          negotiated with the clock of the audio codec, or the peer does not list this event (RFC 4733 section 2.4.1) */
 DUET_API int duet_sender_insert_dtmf(duet_sender *sender, uint8_t event, duet_time duration);
 
 /* ---- receiving ---------------------------------------------------------------------------------------------------- */

@@ -288,6 +288,46 @@ static void a_tone_outlives_a_change_of_codec(void **state)
     call_end(c);
 }
 
+/* Once more, with a peer that names other events. @param line  in place of a=fmtp */
+static void negotiate_events(call *c, const char *line)
+{
+    const char *own = "a=fmtp:110 0-16\r\n";
+    char *offer, *answer, changed[8192];
+    duet_pc *alice = c->world->alice.pc, *bob = c->world->bob.pc;
+
+    assert_int_equal(duet_pc_set_local_description(alice, DUET_SDP_OFFER, NULL), DUET_OK);
+    assert_int_equal(duet_pc_local_description(alice, NULL, &offer), DUET_OK);
+    assert_int_equal(duet_pc_set_remote_description(bob, DUET_SDP_OFFER, offer), DUET_OK);
+    assert_int_equal(duet_pc_set_local_description(bob, DUET_SDP_ANSWER, NULL), DUET_OK);
+    assert_int_equal(duet_pc_local_description(bob, NULL, &answer), DUET_OK);
+    char *at = strstr(answer, own);
+    assert_non_null(at);
+    snprintf(changed, sizeof(changed), "%.*s%s%s", (int)(at - answer), answer, line, at + strlen(own));
+    assert_int_equal(duet_pc_set_remote_description(alice, DUET_SDP_ANSWER, changed), DUET_OK);
+    free(offer);
+    free(answer);
+}
+
+/* "0-15" where nothing is listed: RFC 4733 section 7.1.1 */
+static void only_the_events_that_the_peer_lists_are_sent(void **state)
+{
+    static const struct {
+        const char *line;
+        uint8_t taken, refused;
+    } rows[] = {{"a=fmtp:110 0-15\r\n", 15, 16}, {"", 15, 16}, {"a=fmtp:110 0-9,16\r\n", 16, 10}};
+    (void)state;
+
+    for (size_t i = 0; i < 3; i++) {
+        call *c = call_connected(10, &good, "opus", true);
+        negotiate_events(c, rows[i].line);
+        assert_int_equal(duet_sender_insert_dtmf(c->audio, rows[i].refused, DUET_MS(100)), DUET_ERR_UNSUPPORTED);
+        assert_int_equal(duet_sender_insert_dtmf(c->audio, rows[i].taken, DUET_MS(100)), DUET_OK);
+        world_run(c->world, DUET_SECONDS(1));
+        assert_int_equal(assert_tone(c, 0, rows[i].taken, 4800), c->count);
+        call_end(c);
+    }
+}
+
 static void a_lost_end_is_told_again(void **state)
 {
     duet_sim_link link = {.delay = DUET_MS(10), .loss = 0.1};
@@ -315,6 +355,7 @@ int main(void)
         cmocka_unit_test(the_audio_goes_on_undisturbed),
         cmocka_unit_test(what_cannot_be_sent_is_refused),
         cmocka_unit_test(a_tone_outlives_a_change_of_codec),
+        cmocka_unit_test(only_the_events_that_the_peer_lists_are_sent),
         cmocka_unit_test(a_lost_end_is_told_again),
     };
 

@@ -76,6 +76,46 @@ static void a_telephone_event_has_four_bytes(void **state)
     assert_int_equal(duet_telephone_event_parse(&event, payload, 0), DUET_ERR_MALFORMED);
 }
 
+static void a_receiver_lists_the_events_that_it_takes(void **state)
+{
+    static const struct {
+        const char *fmtp;
+        uint8_t event;
+        bool is_taken;
+    } rows[] = {
+        {"", 0, true},
+        {"", 15, true},
+        {"", 16, false},
+        {" ", 15, true},
+        {"0-16", 16, true},
+        {"0-15", 16, false},
+        {"0-15,66,70", 66, true},
+        {"0-15,66,70", 67, false},
+        {"0-15,66,70", 70, true},
+        {"16", 16, true},
+        {"16", 1, false},
+        {"0-9, 16", 16, true},
+        {" 0-9 ,16", 16, true},
+        {"0-255", 255, true},
+        {"5-3,7", 7, false},
+        {"0-256", 1, false},
+        {"1-", 1, false},
+        {"-5", 3, false},
+        {"x", 0, false},
+        {"0-15;x=16", 16, false},
+        {"0-15;x=16", 3, true},
+        {"0,,5", 5, false},
+        {"0,,5", 0, true},
+        {"99999999999999999999", 1, false},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (duet_telephone_event_is_taken(rows[i].fmtp, rows[i].event) != rows[i].is_taken)
+            fail_msg("\"%s\" and event %u", rows[i].fmtp, rows[i].event);
+    }
+}
+
 static void comfort_noise_is_a_level_and_coefficients(void **state)
 {
     (void)state;
@@ -107,6 +147,7 @@ int main(void)
         cmocka_unit_test(red_blocks_are_read_and_written),
         cmocka_unit_test(red_has_bounds),
         cmocka_unit_test(a_telephone_event_has_four_bytes),
+        cmocka_unit_test(a_receiver_lists_the_events_that_it_takes),
         cmocka_unit_test(comfort_noise_is_a_level_and_coefficients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
