@@ -59,7 +59,14 @@ bool duet_sdp_parse_fmtp(sdp_scan *s, duet_sdp_value *out)
     return true;
 }
 
-/* ("*" / fmt) SP rtcp-fb-id [SP ...] */
+static duet_sdp_text without_spaces_behind(duet_sdp_text text)
+{
+    while (text.len > 0 && text.text[text.len - 1] == ' ')
+        text.len--;
+    return text;
+}
+
+/* ("*" / fmt) SP rtcp-fb-id [SP ...]. Some stacks write the space of a parameter that they do not have. */
 bool duet_sdp_parse_rtcp_fb(sdp_scan *s, duet_sdp_value *out)
 {
     duet_sdp_rtcp_fb *fb = &out->as.rtcp_fb;
@@ -72,12 +79,15 @@ bool duet_sdp_parse_rtcp_fb(sdp_scan *s, duet_sdp_value *out)
     if (!duet_sdp_space(s))
         return false;
     sdp_scan all = *s;
-    fb->feedback = duet_sdp_rest(&all);
     if (!duet_sdp_run(s, is_id_char, &id, "a kind of feedback such as nack is expected here (RFC 4585, 4.2)"))
         return false;
     if (!duet_text_at_end(&s->r) && !duet_sdp_space(s))
         return false;
+    duet_sdp_text whole = duet_sdp_rest(&all);
+    fb->feedback = without_spaces_behind(whole);
     duet_sdp_rest(s);
+    if (fb->feedback.len < whole.len)
+        duet_sdp_odd(s, "a=rtcp-fb with a space at its end (RFC 4585, 4.2)");
     return true;
 }
 

@@ -187,6 +187,20 @@ static void static_payload_types_need_no_rtpmap(void **state)
     duet_sdp_destroy(sdp);
 }
 
+/* Pion writes an empty parameter, and its space, behind feedback without one. */
+static void feedback_may_end_in_spaces(void **state)
+{
+    (void)state;
+    duet_sdp *sdp =
+        sdp_parsed(SDP_SESSION "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 VP8/90000\r\n"
+                               "a=rtcp-fb:96 nack \r\na=rtcp-fb:96 nack pli  \r\na=rtcp-fb:96 transport-cc \r\n");
+    duet_codec codec;
+
+    assert_int_equal(duet_sdp_media_codecs(sdp, 0, &codec, 1), 1);
+    assert_int_equal(codec.feedback, DUET_FEEDBACK_NACK | DUET_FEEDBACK_NACK_PLI | DUET_FEEDBACK_TRANSPORT_CC);
+    duet_sdp_destroy(sdp);
+}
+
 static void what_does_not_fit_is_left_out_and_not_cut(void **state)
 {
     char text[2048], fmtp[400];
@@ -216,6 +230,7 @@ int main(void)
         cmocka_unit_test(helpers_come_only_with_what_they_help),
         cmocka_unit_test(the_level_of_h264_is_lowered_unless_both_allow_asymmetry),
         cmocka_unit_test(static_payload_types_need_no_rtpmap),
+        cmocka_unit_test(feedback_may_end_in_spaces),
         cmocka_unit_test(what_does_not_fit_is_left_out_and_not_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -222,6 +222,7 @@ static void oddities_are_kept_and_reported(void **state)
     expect_warning(SDP_SESSION AUDIO "a=mid:0\r\na=mid:1\r\n", 8, 3, "the first one counts");
     expect_warning(SDP_SESSION AUDIO "a=sendonly\r\na=recvonly\r\n", 8, 3, "the first one counts");
     expect_warning(SDP_SESSION AUDIO "a=rtcp-fb:96 nack\r\n", 7, 11, "does not list");
+    expect_warning(SDP_SESSION AUDIO "a=rtcp-fb:111 nack \r\n", 7, 20, "space at its end");
     expect_warning(SDP_SESSION AUDIO "a=candidate:1 1 sctp 1 192.0.2.1 1 typ host\r\n", 7, 17, "neither udp nor tcp");
     expect_warning(SDP_SESSION AUDIO "a=fingerprint:md5 AB\r\n", 7, 15, "unknown hash");
     expect_warning(SDP_SESSION AUDIO
