@@ -183,6 +183,7 @@ static inline void files_keep(const files_output *out, const char *name)
 typedef struct files_trip {
     int err;
     char error[256];
+    uint64_t skipped;
     duet_file_format format;
     unsigned track_count;
     duet_file_track tracks[DUET_FILE_TRACKS_MAX];
@@ -239,6 +240,7 @@ static inline void files_read(files_trip *t, const duet_env *env, duet_file_form
     if (t->err == DUET_OK)
         t->err = files_drain(t, reader);
     t->format = duet_file_reader_format(reader);
+    t->skipped = duet_file_reader_skipped(reader);
     snprintf(t->error, sizeof(t->error), "%s", duet_file_reader_error(reader));
     while (duet_file_reader_track(reader, t->track_count)) {
         t->tracks[t->track_count] = *duet_file_reader_track(reader, t->track_count);

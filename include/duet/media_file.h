@@ -80,6 +80,8 @@ DUET_API int duet_file_reader_next(duet_file_reader *reader, duet_file_sample *o
 /** The tracks known so far: all of them once the first sample was given. NULL past the end. */
 DUET_API const duet_file_track *duet_file_reader_track(const duet_file_reader *reader, unsigned index);
 DUET_API duet_file_format duet_file_reader_format(const duet_file_reader *reader);
+/** Bytes that were stepped over because they are damaged: an Ogg file goes on with its next whole page. */
+DUET_API uint64_t duet_file_reader_skipped(const duet_file_reader *reader);
 /** What is wrong, with the offset in the file: "offset 1234: an EBML element of 99999 bytes in a cluster of 4000". "" when
  *  nothing is. */
 DUET_API const char *duet_file_reader_error(const duet_file_reader *reader);

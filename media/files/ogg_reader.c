@@ -1,5 +1,6 @@
 /* Ogg with Opus: RFC 3533 (pages and packets) and RFC 7845 (Opus). Of several streams the first with Opus is read, and of
- * streams one after the other (chained) all that have Opus. */
+ * streams one after the other (chained) all that have Opus. What is damaged on the way is stepped over, up to the next page whose
+ * checksum holds. */
 #include "duet/payload.h"
 #include "media/files/ogg.h"
 #include "media/files/opus_head.h"
@@ -49,18 +50,56 @@ static uint32_t crc_of(duet_reader page)
     return duet_ogg_crc(crc, page.data + DUET_OGG_CRC_AT + 4, page.len - DUET_OGG_CRC_AT - 4);
 }
 
-/* Finds the page at hand. @return 1, 0 or an error */
+#define PAGE_BAD 2 /* it is to be stepped over */
+
+/* Before there is a stream, damage means that this is no file of ours. */
+static int bad_page(duet_file_reader *r, size_t at, const char *why)
+{
+    return r->track_count == 0 ? duet_file_fail(r, DUET_ERR_MALFORMED, at, "%s", why) : PAGE_BAD;
+}
+
+/* Where the next page may begin, behind this place; where to look on when none is at hand. @return whether one was found */
+static bool find_page(const duet_file_reader *r, size_t *at)
+{
+    duet_reader data = duet_file_peek(r);
+
+    for (*at = 1; *at + 4 <= data.len; (*at)++) {
+        if (memcmp(data.data + *at, "OggS", 4) == 0)
+            return true;
+    }
+    *at = r->has_ended ? data.len : *at < data.len ? *at : data.len;
+    return false;
+}
+
+/* All of it may be at hand although the page claims more: the claim is damaged, too. */
+static int short_page(const duet_file_reader *r)
+{
+    size_t at;
+
+    return r->has_ended && r->track_count > 0 && find_page(r, &at) ? PAGE_BAD : 0;
+}
+
+static void step_over(duet_file_reader *r)
+{
+    size_t at;
+
+    (void)find_page(r, &at);
+    r->skipped += at;
+    duet_file_consume(r, at);
+}
+
+/* Finds the page at hand. @return 1, 0, PAGE_BAD or an error */
 static int parse_page(duet_file_reader *r, ogg_page *p, uint32_t *serial)
 {
     duet_reader head = duet_file_peek(r);
 
+    if (memcmp(head.data, "OggS", head.len < 4 ? head.len : 4) != 0)
+        return bad_page(r, 0, "no Ogg page begins here");
     if (head.len < DUET_OGG_HEADER_LEN)
         return 0;
-    if (memcmp(duet_read_bytes(&head, 4).data, "OggS", 4) != 0)
-        return duet_file_fail(r, DUET_ERR_MALFORMED, 0, "no Ogg page begins here");
-    uint8_t version = duet_read_u8(&head);
-    if (version != 0)
-        return duet_file_fail(r, DUET_ERR_MALFORMED, 4, "version %u of an Ogg page", version);
+    duet_read_skip(&head, 4);
+    if (duet_read_u8(&head) != 0)
+        return bad_page(r, 4, "another version than 0 of an Ogg page");
     *p = (ogg_page){.flags = duet_read_u8(&head)};
     p->granule = duet_read_le(&head, 8);
     *serial = (uint32_t)duet_read_le(&head, 4);
@@ -69,16 +108,16 @@ static int parse_page(duet_file_reader *r, ogg_page *p, uint32_t *serial)
     p->segments = duet_read_u8(&head);
     duet_bytes table = duet_read_bytes(&head, p->segments);
     if (head.failed)
-        return 0;
+        return short_page(r);
     p->header_len = DUET_OGG_HEADER_LEN + p->segments;
     p->pos = p->header_len;
     p->len = p->header_len;
     for (size_t i = 0; i < table.len; i++)
         p->len += table.data[i];
     if (head.len < p->len)
-        return 0;
+        return short_page(r);
     if (crc_of(duet_reader_init(head.data, p->len)) != crc)
-        return duet_file_fail(r, DUET_ERR_MALFORMED, DUET_OGG_CRC_AT, "the checksum of an Ogg page does not match");
+        return bad_page(r, DUET_OGG_CRC_AT, "the checksum of an Ogg page does not match");
     return 1;
 }
 
@@ -196,6 +235,11 @@ static int next_page(duet_file_reader *r, ogg *s)
         ogg_page p = {0};
         uint32_t serial = 0;
         int result = parse_page(r, &p, &serial);
+        if (result == PAGE_BAD) {
+            s->is_in_packet = false; /* what would have gone on is lost */
+            step_over(r);
+            continue;
+        }
         if (result != 1)
             return result;
         if ((p.flags & DUET_OGG_FIRST) && s->stage != WANTS_TAGS) {

@@ -128,6 +128,11 @@ duet_file_format duet_file_reader_format(const duet_file_reader *r)
     return r->format;
 }
 
+uint64_t duet_file_reader_skipped(const duet_file_reader *r)
+{
+    return r->skipped;
+}
+
 const char *duet_file_reader_error(const duet_file_reader *r)
 {
     return r->error;

@@ -23,11 +23,12 @@ struct duet_file_reader {
     const duet_file_reader_ops *ops; /* NULL until the format is known */
     void *state;
     duet_buffer input;
-    size_t start;    /* where the bytes at hand begin in `input` */
-    uint64_t offset; /* of that place in the file */
-    uint64_t skip;   /* bytes that are still to come and are not wanted */
-    bool has_ended;  /* nothing follows the bytes at hand */
-    bool is_drained; /* the bytes at hand are not enough for a sample */
+    size_t start;     /* where the bytes at hand begin in `input` */
+    uint64_t offset;  /* of that place in the file */
+    uint64_t skip;    /* bytes that are still to come and are not wanted */
+    uint64_t skipped; /* bytes of damage that were stepped over */
+    bool has_ended;   /* nothing follows the bytes at hand */
+    bool is_drained;  /* the bytes at hand are not enough for a sample */
     int err;
     char error[DUET_FILE_ERROR_MAX];
     duet_file_track tracks[DUET_FILE_TRACKS_MAX];

@@ -222,7 +222,7 @@ static void the_first_opus_stream_is_read_and_chained_ones_follow(void **state)
     files_trip_free(&t);
 }
 
-static void broken_pages_are_told_with_their_offset(void **state)
+static void a_broken_beginning_is_told_with_its_offset(void **state)
 {
     (void)state;
     ogg_file *f = ogg_new();
@@ -230,18 +230,15 @@ static void broken_pages_are_told_with_their_offset(void **state)
 
     ogg_begin(f, 1);
     size_t at = f->len;
-    ogg_page(f, 0, 960, 1, (const uint8_t[]){2}, 1,
-             "\x78"
-             "a");
-    f->data[f->len - 1] ^= 1;
+    f->data[40] ^= 1;
     files_read(&t, NULL, DUET_FILE_OGG, f->data, f->len, NULL);
-    char text[64];
-    snprintf(text, sizeof(text), "offset %zu: the checksum", at + 22);
-    expect_error(&t, DUET_ERR_MALFORMED, text);
+    expect_error(&t, DUET_ERR_MALFORMED, "offset 22: the checksum");
     files_trip_free(&t);
-    f->data[at] = 'x';
+    f->data[0] = 'x';
     files_read(&t, NULL, DUET_FILE_OGG, f->data, f->len, NULL);
     expect_error(&t, DUET_ERR_MALFORMED, "no Ogg page");
+    f->data[0] = 'O';
+    f->data[40] ^= 1;
     files_read(&t, NULL, DUET_FILE_OGG, f->data, at - 1, NULL);
     expect_error(&t, DUET_ERR_MALFORMED, "ends too early");
     free(f);
@@ -259,6 +256,91 @@ static void broken_pages_are_told_with_their_offset(void **state)
              "a");
     t = ogg_read(f);
     expect_error(&t, DUET_ERR_MALFORMED, "OpusTags");
+}
+
+/* Five pages of a packet each; `damage` hurts the third one. */
+static void expect_damage(void (*damage)(ogg_file *f, size_t at, size_t len), uint64_t skipped)
+{
+    ogg_file *f = ogg_new();
+    size_t at[6];
+
+    ogg_begin(f, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        at[i] = f->len;
+        ogg_page(f, 0, 960 * (i + 1), 1, (const uint8_t[]){(uint8_t)(i + 2)}, 1, "\x78");
+    }
+    damage(f, at[2], at[3] - at[2]);
+    files_trip t = ogg_read(f);
+    assert_int_equal(t.err, 0);
+    assert_int_equal(t.count, 4);
+    expect_sample(&t, 1, "\x78\x78\x78", 20000, 20000);
+    expect_sample(&t, 2, "\x78\x78\x78\x78\x78", 60000, 20000);
+    assert_int_equal(t.skipped, skipped);
+    files_trip_free(&t);
+}
+
+static void flip_a_bit(ogg_file *f, size_t at, size_t len)
+{
+    f->data[at + len - 1] ^= 1;
+}
+
+static void lose_the_beginning(ogg_file *f, size_t at, size_t len)
+{
+    (void)len;
+    memcpy(f->data + at, "OggOgg", 6);
+}
+
+static void change_the_version(ogg_file *f, size_t at, size_t len)
+{
+    (void)len;
+    f->data[at + 4] = 9;
+}
+
+/* More than the file has. */
+static void claim_too_much(ogg_file *f, size_t at, size_t len)
+{
+    (void)len;
+    f->data[at + 26] = 255;
+}
+
+static void cut_a_piece_out(ogg_file *f, size_t at, size_t len)
+{
+    memmove(f->data + at + len - 2, f->data + at + len, f->len - at - len);
+    f->len -= 2;
+}
+
+static void damaged_pages_are_stepped_over(void **state)
+{
+    (void)state;
+    uint64_t len = 27 + 1 + 4;
+
+    expect_damage(flip_a_bit, len);
+    expect_damage(lose_the_beginning, len);
+    expect_damage(change_the_version, len);
+    expect_damage(claim_too_much, len);
+    expect_damage(cut_a_piece_out, len - 2);
+}
+
+static void damage_never_joins_two_packets(void **state)
+{
+    (void)state;
+    ogg_file *f = ogg_new();
+
+    ogg_begin(f, 1);
+    ogg_page(f, 0, 960, 1, (const uint8_t[]){4}, 1, "\x78");
+    ogg_page(f, 0, UINT64_MAX, 1, (const uint8_t[]){255}, 1, "\x78"); /* begins a packet */
+    size_t at = f->len;
+    ogg_page(f, 1, 960 * 2, 1, (const uint8_t[]){1}, 1, "\x78");       /* ends it, but is damaged */
+    ogg_page(f, 1, 960 * 3, 1, (const uint8_t[]){1, 2}, 2, "\x78");    /* the end of another one, and a whole one */
+    memcpy(f->data + f->len, "and what does not belong here Ogg", 33); /* with what might be a beginning */
+    f->len += 33;
+    f->data[at + 6] ^= 1;
+    files_trip t = ogg_read(f);
+    assert_int_equal(t.err, DUET_ERR_MALFORMED); /* the file ends within a page, as it seems */
+    assert_int_equal(t.count, 2);
+    expect_sample(&t, 1, "\x78\x78", 40000, 20000);
+    assert_int_equal(t.skipped, 27 + 1 + 1 + 30);
+    files_trip_free(&t);
 }
 
 static void a_stream_may_lose_its_pages(void **state)
@@ -704,7 +786,9 @@ int main(void)
         cmocka_unit_test(an_unknown_file_is_refused),
         cmocka_unit_test(packets_lie_over_pages),
         cmocka_unit_test(the_first_opus_stream_is_read_and_chained_ones_follow),
-        cmocka_unit_test(broken_pages_are_told_with_their_offset),
+        cmocka_unit_test(a_broken_beginning_is_told_with_its_offset),
+        cmocka_unit_test(damaged_pages_are_stepped_over),
+        cmocka_unit_test(damage_never_joins_two_packets),
         cmocka_unit_test(a_stream_may_lose_its_pages),
         cmocka_unit_test(a_packet_without_end_is_refused),
         cmocka_unit_test(ivf_times_are_those_of_its_clock),
