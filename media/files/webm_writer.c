@@ -1,16 +1,26 @@
 /* Writing of WebM: RFC 9559 and the guidelines of WebM, with VP8, VP9, AV1 and Opus. Sizes are left unknown while a cluster
- * grows, as for live streams, and filled in when the output can seek. A tick is a millisecond. */
+ * grows, as for live streams, and filled in when the output can seek; then there are also cues at the end, which tell players
+ * where to seek to. A file that is cut off before it is finished lacks these, and plays. A tick is a millisecond. */
 #include "media/files/ebml.h"
 #include "media/files/opus_head.h"
 #include "media/files/writer.h"
 #include <string.h>
 
-#define HEADER_MAX    4096
-#define SIZE_LEN      8 /* of sizes that are filled in */
-#define TICK_NS       1000000u
-#define CLUSTER_MAX   5000      /* ticks: then another begins */
-#define CLUSTER_MIN   500       /* ticks: a key frame begins another only after this */
-#define SEEK_PRE_ROLL 80000000u /* nanoseconds: the codec mapping of Opus in Matroska */
+#define HEADER_MAX         4096
+#define SIZE_LEN           8 /* of sizes that are filled in */
+#define TICK_NS            1000000u
+#define CLUSTER_MAX        5000 /* ticks: then another begins */
+#define CLUSTER_MIN        500  /* ticks: a key frame begins another only after this */
+#define CUES_MAX           512  /* more are thinned out: every other one goes */
+#define CLUSTER_HEADER_LEN (4 + SIZE_LEN)
+#define CUE_LEN            27 /* of a point with times and positions of 8 bytes */
+#define SEEK_LEN           21
+#define SEEK_HEAD_LEN      (4 + 1 + 3 * SEEK_LEN)
+#define SEEK_PRE_ROLL      80000000u /* nanoseconds: the codec mapping of Opus in Matroska */
+
+typedef struct cue {
+    uint64_t time, cluster; /* ticks; where it begins in the segment */
+} cue;
 
 typedef struct webm {
     uint64_t segment_at, duration_at;       /* of the segment's data; of the value of Duration, 0: there is none */
@@ -18,7 +28,12 @@ typedef struct webm {
     bool has_cluster;
     uint64_t cluster_at; /* of the cluster's data */
     int64_t cluster_time;
-    duet_time end; /* of what was written */
+    duet_time end;         /* of what was written */
+    uint64_t seek_cues_at; /* of what will tell where the cues are; 0: there will be none */
+    unsigned cue_track;    /* that they are of: the first one with pictures, or the first */
+    cue cues[CUES_MAX];
+    size_t cue_count;
+    uint64_t cue_gap; /* ticks, between what is left after thinning; the next ones keep it */
 } webm;
 
 static const char *codec_id(const duet_file_track *track)
@@ -62,6 +77,27 @@ static void write_ebml_header(duet_writer *w)
     duet_ebml_write_unsigned(w, EBML_DOC_TYPE_VERSION, 4, 0);
     duet_ebml_write_unsigned(w, EBML_DOC_TYPE_READ_VERSION, 2, 0);
     duet_ebml_end(w, at);
+}
+
+/* RFC 9559 section 5.1.1, with a position of 8 bytes: SEEK_LEN bytes. */
+static void write_seek(duet_writer *w, uint32_t id, uint64_t position)
+{
+    duet_ebml_write_id(w, MKV_SEEK);
+    duet_ebml_write_size(w, SEEK_LEN - 3, 1);
+    duet_ebml_write_unsigned(w, MKV_SEEK_ID, id, 4);
+    duet_ebml_write_unsigned(w, MKV_SEEK_POSITION, position, 8);
+}
+
+/* The place of the cues is left empty until there are some. */
+static void write_seek_head(duet_writer *w, uint64_t info, uint64_t tracks)
+{
+    duet_ebml_write_id(w, MKV_SEEK_HEAD);
+    duet_ebml_write_size(w, 3 * SEEK_LEN, 1);
+    write_seek(w, MKV_INFO, info);
+    write_seek(w, MKV_TRACKS, tracks);
+    duet_ebml_write_id(w, EBML_VOID);
+    duet_ebml_write_size(w, SEEK_LEN - 2, 1);
+    duet_write_fill(w, 0, SEEK_LEN - 2);
 }
 
 static void write_info(duet_writer *w, webm *s, bool can_patch)
@@ -141,6 +177,15 @@ static int check_track(const duet_file_writer *w, const duet_file_track *track)
     return (track->width && track->height) || w->patch ? DUET_OK : DUET_ERR_INVALID;
 }
 
+static unsigned first_video(const duet_file_writer *w)
+{
+    for (unsigned i = 0; i < w->track_count; i++) {
+        if (w->tracks[i].is_video)
+            return i;
+    }
+    return 0;
+}
+
 static int begin(duet_file_writer *w, void *state)
 {
     uint8_t header[HEADER_MAX];
@@ -156,12 +201,78 @@ static int begin(duet_file_writer *w, void *state)
     duet_ebml_write_id(&out, MKV_SEGMENT);
     duet_ebml_write_size(&out, EBML_UNKNOWN, SIZE_LEN);
     s->segment_at = out.len;
+    if (w->patch)
+        duet_write_fill(&out, 0, SEEK_HEAD_LEN);
+    uint64_t info = out.len - s->segment_at;
     write_info(&out, s, w->patch != NULL);
+    uint64_t tracks = out.len - s->segment_at;
     size_t at = duet_ebml_begin(&out, MKV_TRACKS);
     for (unsigned i = 0; i < w->track_count; i++)
         write_track(&out, s, &w->tracks[i], i);
     duet_ebml_end(&out, at);
+    if (w->patch) {
+        duet_writer head = duet_writer_init(header + s->segment_at, SEEK_HEAD_LEN);
+        write_seek_head(&head, info, tracks);
+        s->seek_cues_at = s->segment_at + SEEK_HEAD_LEN - SEEK_LEN;
+        s->cue_track = first_video(w);
+    }
     return duet_file_put_written(w, &out);
+}
+
+/* ---- cues: RFC 9559 section 5.1.5 ---------------------------------------------------------------------------------- */
+
+static void thin_out(webm *s)
+{
+    for (size_t i = 0; 2 * i < s->cue_count; i++)
+        s->cues[i] = s->cues[2 * i];
+    s->cue_count = (s->cue_count + 1) / 2;
+    s->cue_gap = (s->cues[s->cue_count - 1].time - s->cues[0].time) / (s->cue_count - 1);
+}
+
+/* A place to seek to: a key frame, in the cluster that is written. */
+static void note_cue(webm *s, int64_t time)
+{
+    uint64_t at = (uint64_t)time, gap = s->cue_gap > CLUSTER_MIN ? s->cue_gap : CLUSTER_MIN;
+
+    if (s->cue_count > 0 && at < s->cues[s->cue_count - 1].time + gap)
+        return;
+    if (s->cue_count == CUES_MAX)
+        thin_out(s);
+    s->cues[s->cue_count++] = (cue){at, s->cluster_at - CLUSTER_HEADER_LEN - s->segment_at};
+}
+
+static int write_cues(duet_file_writer *w, const webm *s)
+{
+    uint8_t bytes[EBML_HEADER_MAX + CUE_LEN];
+    duet_writer out = duet_writer_init(bytes, sizeof(bytes));
+
+    duet_ebml_write_id(&out, MKV_CUES);
+    duet_ebml_write_size(&out, s->cue_count * CUE_LEN, 0);
+    int err = duet_file_put_written(w, &out);
+    for (size_t i = 0; i < s->cue_count && err == DUET_OK; i++) {
+        out = duet_writer_init(bytes, sizeof(bytes));
+        duet_ebml_write_id(&out, MKV_CUE_POINT);
+        duet_ebml_write_size(&out, CUE_LEN - 2, 1);
+        duet_ebml_write_unsigned(&out, MKV_CUE_TIME, s->cues[i].time, 8);
+        duet_ebml_write_id(&out, MKV_CUE_TRACK_POSITIONS);
+        duet_ebml_write_size(&out, CUE_LEN - 14, 1);
+        duet_ebml_write_unsigned(&out, MKV_CUE_TRACK, s->cue_track + 1, 1);
+        duet_ebml_write_unsigned(&out, MKV_CUE_CLUSTER_POSITION, s->cues[i].cluster, 8);
+        err = duet_file_put_written(w, &out);
+    }
+    return err;
+}
+
+static int finish_cues(duet_file_writer *w, const webm *s)
+{
+    uint8_t bytes[SEEK_LEN];
+    duet_writer out = duet_writer_init(bytes, sizeof(bytes));
+
+    if (s->cue_count == 0 || s->seek_cues_at == 0)
+        return DUET_OK;
+    write_seek(&out, MKV_CUES, w->offset - s->segment_at);
+    int err = write_cues(w, s);
+    return err == DUET_OK ? duet_file_patch(w, s->seek_cues_at, &out) : err;
 }
 
 /* ---- clusters ---------------------------------------------------------------------------------------------------- */
@@ -231,9 +342,12 @@ static int write_sample(duet_file_writer *w, void *state, const duet_file_sample
     int64_t time = (int64_t)((sample->time + 500) / 1000);
     webm *s = state;
 
-    int err = wants_cluster(w, s, sample, time) ? begin_cluster(w, s, time) : DUET_OK;
+    bool begins = wants_cluster(w, s, sample, time);
+    int err = begins ? begin_cluster(w, s, time) : DUET_OK;
     if (err != DUET_OK)
         return err;
+    if (sample->is_keyframe && sample->track == s->cue_track && (begins || w->tracks[sample->track].is_video))
+        note_cue(s, time);
     if (time - s->cluster_time < INT16_MIN)
         return DUET_ERR_INVALID; /* further from the other tracks than a block can say */
     duet_ebml_write_id(&out, MKV_SIMPLE_BLOCK);
@@ -258,6 +372,8 @@ static int finish(duet_file_writer *w, void *state)
     duet_writer out = duet_writer_init(bytes, sizeof(bytes));
     int err = s->has_cluster ? patch_parent(w, s->cluster_at) : DUET_OK;
 
+    if (err == DUET_OK)
+        err = finish_cues(w, s);
     if (err == DUET_OK)
         err = patch_parent(w, s->segment_at);
     if (err != DUET_OK || s->duration_at == 0)

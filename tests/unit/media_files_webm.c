@@ -363,6 +363,126 @@ static void nesting_leads_nowhere(void **state)
     files_trip_free(&t);
 }
 
+/* ---- cues of what was written ---- */
+
+static uint64_t number_at(const files_output *o, size_t at, size_t len)
+{
+    uint64_t v = 0;
+
+    assert_true(at + len <= o->len);
+    for (size_t i = 0; i < len; i++)
+        v = v << 8 | o->data[at + i];
+    return v;
+}
+
+/* Where these bytes are, from a place on. */
+static size_t find(const files_output *o, size_t from, const char *bytes, size_t len)
+{
+    for (size_t i = from; i + len <= o->len; i++) {
+        if (memcmp(o->data + i, bytes, len) == 0)
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+#define FIND(o, from, text) find(o, from, text, sizeof(text) - 1)
+
+/* Ten minutes and more of sound, and of pictures with a key frame every `key_every`. */
+static files_output long_file(unsigned seconds, unsigned key_every, bool finish, bool with_video)
+{
+    duet_file_track sound = {.codec = "opus", .channels = 2}, pictures = {.codec = "VP8", .is_video = true};
+    const duet_file_track *tracks[] = {&sound, &pictures};
+    uint8_t packet[] = {0x78, 1, 2}, key[] = {0x10, 2, 0, 0x9D, 1, 0x2A, 0x80, 2, 0xE0, 1}, delta[] = {0x11, 2, 0};
+    files_output out = {0};
+    duet_file_writer_config config;
+    duet_file_writer *writer;
+
+    duet_file_writer_config_init(&config);
+    config.format = DUET_FILE_WEBM;
+    config.tracks = tracks;
+    config.track_count = with_video ? 2 : 1;
+    config.write = files_output_write;
+    config.patch = files_output_patch;
+    config.user = &out;
+    assert_int_equal(duet_file_writer_create(&writer, &config), DUET_OK);
+    for (unsigned i = 0; i < seconds * 10; i++) {
+        duet_time time = DUET_MS(100) * i;
+        bool is_key = i % (key_every * 10) == 0;
+        duet_file_sample a = {0, packet, sizeof(packet), time, DUET_MS(100), true};
+        duet_file_sample v = {1,    is_key ? key : delta, is_key ? sizeof(key) : sizeof(delta),
+                              time, DUET_MS(100),         is_key};
+        assert_int_equal(duet_file_writer_sample(writer, &a), DUET_OK);
+        if (with_video)
+            assert_int_equal(duet_file_writer_sample(writer, &v), DUET_OK);
+    }
+    if (finish)
+        assert_int_equal(duet_file_writer_finish(writer), DUET_OK);
+    duet_file_writer_destroy(writer);
+    return out;
+}
+
+/* Checks every cue against the cluster that it points to. @return how many there are */
+static size_t check_cues(const files_output *o, uint64_t spacing)
+{
+    size_t segment = FIND(o, 0, "\x18\x53\x80\x67") + 12, seek = FIND(o, segment, "\x53\xAB\x84\x1C\x53\xBB\x6B");
+    uint64_t before = 0;
+
+    assert_true(seek != SIZE_MAX);
+    assert_int_equal(number_at(o, segment, 4), 0x114D9B74);
+    size_t cues = segment + (size_t)number_at(o, seek + 10, 8), at = cues + 5;
+    assert_int_equal(number_at(o, cues, 4), 0x1C53BB6B);
+    while (number_at(o, at - 1, 1) != 0xBB) /* the size of the size */
+        at++;
+    size_t count = (o->len - at + 1) / 27;
+    for (size_t i = 0; i < count; i++, at += 27) {
+        assert_int_equal(number_at(o, at - 1, 1), 0xBB);
+        uint64_t time = number_at(o, at + 3, 8), cluster = segment + number_at(o, at + 18, 8);
+        assert_int_equal(number_at(o, (size_t)cluster, 4), 0x1F43B675);
+        size_t stamp_len = (size_t)number_at(o, (size_t)cluster + 13, 1) & 0x0F;
+        uint64_t stamp = number_at(o, (size_t)cluster + 14, stamp_len);
+        assert_true(time >= stamp && time <= stamp + 5100);
+        if (i > 0)
+            assert_true(time >= before + spacing);
+        before = time;
+    }
+    assert_int_equal(number_at(o, segment - 8, 8), (1ull << 56) + o->len - segment);
+    return count;
+}
+
+static void players_can_seek_in_what_was_written(void **state)
+{
+    (void)state;
+    files_trip t;
+    files_output out = long_file(60, 2, true, true);
+    assert_int_equal(check_cues(&out, 2000), 30);
+    files_read(&t, NULL, DUET_FILE_UNKNOWN, out.data, out.len, NULL);
+    assert_int_equal(t.err, 0);
+    assert_int_equal(t.count, 1200);
+    files_trip_free(&t);
+    free(out.data);
+
+    out = long_file(60, 3, true, false); /* sound alone: where clusters begin */
+    assert_in_range(check_cues(&out, 5000), 10, 12);
+    free(out.data);
+
+    out = long_file(3600, 1, true, true); /* more than are kept */
+    assert_in_range(check_cues(&out, 1000), 256, 512);
+    free(out.data);
+}
+
+static void what_was_never_finished_plays_without_cues(void **state)
+{
+    (void)state;
+    files_trip t;
+    files_output out = long_file(20, 2, false, true);
+    assert_true(FIND(&out, 0, "\x1C\x53\xBB\x6B") == SIZE_MAX);
+    files_read(&t, NULL, DUET_FILE_UNKNOWN, out.data, out.len, NULL);
+    assert_int_equal(t.err, 0);
+    assert_int_equal(t.count, 400);
+    files_trip_free(&t);
+    free(out.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +494,8 @@ int main(void)
         cmocka_unit_test(thousands_of_tracks_are_eight),
         cmocka_unit_test(what_cannot_be_read_is_named),
         cmocka_unit_test(nesting_leads_nowhere),
+        cmocka_unit_test(players_can_seek_in_what_was_written),
+        cmocka_unit_test(what_was_never_finished_plays_without_cues),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
