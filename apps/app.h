@@ -123,6 +123,9 @@ typedef struct app_connection {
 int app_connection_open(app_connection *c, const app_connection_options *o, duet_pc_config *config, duet_net *net);
 void app_connection_close(app_connection *c);
 
+/* "offer rejected: line 3, column 1: …". @return buf */
+const char *app_reason(const duet_pc *pc, const char *what, int err, char *buf, size_t size);
+
 /* The session of a description (o=): another one means that the peer has begun anew. @return false when it cannot be read */
 bool app_session_id(const duet_env *env, const char *sdp, uint64_t *out);
 

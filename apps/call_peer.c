@@ -95,12 +95,9 @@ void call_peers_free(call *c)
 
 static void refused(call_peer *p, const char *what, int err)
 {
-    const duet_sdp_error *why = duet_pc_error(p->connection.pc);
+    char text[256];
 
-    if (err == DUET_ERR_MALFORMED || err == DUET_ERR_INVALID)
-        call_warn(p->owner, "%.8s: %s: line %zu, column %zu: %s", p->name, what, why->line, why->column, why->reason);
-    else
-        call_warn(p->owner, "%.8s: %s: %s", p->name, what, duet_strerror(err));
+    call_warn(p->owner, "%.8s: %s", p->name, app_reason(p->connection.pc, what, err, text, sizeof(text)));
     call_peer_end(p, what, true);
 }
 

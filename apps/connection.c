@@ -259,6 +259,17 @@ void app_connection_close(app_connection *c)
     memset(c, 0, sizeof(*c));
 }
 
+const char *app_reason(const duet_pc *pc, const char *what, int err, char *buf, size_t size)
+{
+    const duet_sdp_error *e = duet_pc_error(pc);
+
+    if (err == DUET_ERR_MALFORMED || err == DUET_ERR_INVALID)
+        snprintf(buf, size, "%s: line %zu, column %zu: %s", what, e->line, e->column, e->reason);
+    else
+        snprintf(buf, size, "%s: %s", what, duet_strerror(err));
+    return buf;
+}
+
 bool app_session_id(const duet_env *env, const char *sdp, uint64_t *out)
 {
     duet_sdp *parsed = NULL;

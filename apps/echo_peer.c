@@ -115,13 +115,9 @@ static void on_ice_candidate(void *user, duet_pc *pc, const duet_pc_candidate *c
 
 static void refused(echo_peer *p, const char *what, int err)
 {
-    const duet_sdp_error *why = duet_pc_error(p->connection.pc);
     char text[256];
 
-    if (err == DUET_ERR_MALFORMED || err == DUET_ERR_INVALID)
-        snprintf(text, sizeof(text), "%s: line %zu, column %zu: %s", what, why->line, why->column, why->reason);
-    else
-        snprintf(text, sizeof(text), "%s: %s", what, duet_strerror(err));
+    app_reason(p->connection.pc, what, err, text, sizeof(text));
     if (p->owner->options.is_call) {
         echo_fail(p->owner, "%s", text);
         return;

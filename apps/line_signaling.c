@@ -6,22 +6,11 @@
 
 #define CLOSE_DELAY DUET_MS(300)
 
-const char *line_signaling_reason(const duet_pc *pc, const char *what, int err, char *buf, size_t size)
-{
-    const duet_sdp_error *e = duet_pc_error(pc);
-
-    if (err == DUET_ERR_MALFORMED || err == DUET_ERR_INVALID)
-        snprintf(buf, size, "%s: line %zu, column %zu: %s", what, e->line, e->column, e->reason);
-    else
-        snprintf(buf, size, "%s: %s", what, duet_strerror(err));
-    return buf;
-}
-
 static void fail(line_signaling *s, const char *what, int err)
 {
     char reason[256];
 
-    s->on_failed(s->user, line_signaling_reason(s->connection->pc, what, err, reason, sizeof(reason)));
+    s->on_failed(s->user, app_reason(s->connection->pc, what, err, reason, sizeof(reason)));
 }
 
 /* ---- out ---- */

@@ -36,7 +36,5 @@ void line_signaling_candidate(const line_signaling *s, const duet_pc_candidate *
 void line_signaling_gathering(line_signaling *s, duet_ice_gathering_state state);
 /* Says that this side is done, once. */
 void line_signaling_done(line_signaling *s);
-/* "offer rejected: line 3, column 1: …". @return buf */
-const char *line_signaling_reason(const duet_pc *pc, const char *what, int err, char *buf, size_t size);
 
 #endif

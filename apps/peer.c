@@ -87,7 +87,7 @@ static void write_result(peer *p)
 
 static void fail(peer *p, const char *what, int err)
 {
-    finish(p, false, line_signaling_reason(p->pc, what, err, p->reason_text, sizeof(p->reason_text)));
+    finish(p, false, app_reason(p->pc, what, err, p->reason_text, sizeof(p->reason_text)));
     app_error("%s", p->reason_text);
 }
 
