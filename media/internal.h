@@ -151,7 +151,7 @@ void duet_nack_probe(nack_list *list, int64_t sequence, duet_time now);
 void duet_nack_confirm(nack_list *list, int64_t sequence);
 /* It came as if nobody had asked. */
 void duet_nack_forget(nack_list *list, int64_t sequence);
-typedef enum nack_found { NACK_UNKNOWN, NACK_LATE, NACK_RECOVERED } nack_found;
+typedef enum nack_found { NACK_UNKNOWN, NACK_LATE, NACK_LATE_THOUGH_ASKED, NACK_RECOVERED } nack_found;
 /* It came: late, or because it was asked for, which can only be if it may be a repair. */
 nack_found duet_nack_arrived(nack_list *list, int64_t sequence, bool is_repair, duet_time now);
 size_t duet_nack_skip_to(nack_list *list, int64_t sequence); /* @return how many are no longer waited for */
@@ -180,6 +180,7 @@ struct duet_receive_stream {
 
     nack_list nacks;
     bool nack_due;
+    uint8_t asked_and_late; /* originals that came after they had been asked for, up to PLAIN_REPAIRS_PROVE */
     rtp_timer nack_timer;
 
     /* key frame requests */
@@ -411,7 +412,7 @@ int duet_rtp_session_rtcp(duet_rtp_session *session, const uint8_t *data, size_t
 #define RTCP_SENDERS_MAX 4 /* of an RTCP packet, with as many report blocks as below: all fits 1200 bytes */
 #define RTCP_BLOCKS_MAX  16
 
-size_t duet_rtcp_senders(const duet_rtp_session *session);              /* streams of ours that send */
+size_t duet_rtcp_senders(const duet_rtp_session *session);             /* streams of ours that send */
 void duet_rtcp_reports_join(duet_rtp_session *session, duet_time now); /* once anything is agreed */
 void duet_rtcp_reports_flow(duet_rtp_session *session, duet_time now); /* with each packet either way */
 void duet_rtcp_report_timer(void *owner, duet_time now);

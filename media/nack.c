@@ -132,7 +132,7 @@ nack_found duet_nack_arrived(nack_list *list, int64_t sequence, bool is_repair, 
         return NACK_RECOVERED;
     }
     learn_tolerance(list, now - entry.since);
-    return NACK_LATE;
+    return entry.tries > 0 ? NACK_LATE_THOUGH_ASKED : NACK_LATE;
 }
 
 size_t duet_nack_skip_to(nack_list *list, int64_t sequence)

@@ -17,6 +17,8 @@ static void nack_timer(void *owner, duet_time now)
 /* The end of a frame does not come: it may be lost, and until the next frame nothing would tell. Packets of a frame leave
  * together, so the one behind the newest is asked for on suspicion; a sender that has not sent it does not mind. */
 #define TAIL_AFTER DUET_MS(10)
+/* So many originals that come although they were asked for, and none by rtx, are no reordering. */
+#define PLAIN_REPAIRS_PROVE 4
 
 static void tail_timer(void *owner, duet_time now)
 {
@@ -207,16 +209,25 @@ static void note_gap(duet_receive_stream *stream, const duet_codec *codec, int64
     arm_nack_timer(stream);
 }
 
+/* Without rtx a packet that is sent again looks like any other. Some agree to rtx, and do not use it: that shows when packets
+ * come that were asked for, and never one by rtx. */
+static bool repairs_look_like_originals(const duet_receive_stream *stream)
+{
+    return stream->section->rtx_of[stream->payload_type] == RTP_NO_CODEC ||
+           (stream->stats.retransmitted_packets_received == 0 && stream->asked_and_late >= PLAIN_REPAIRS_PROVE);
+}
+
 static void note_late(duet_receive_stream *stream, int64_t extended, bool is_retransmission, duet_time now)
 {
-    /* Without rtx a packet that is sent again looks like any other. */
-    bool has_rtx = stream->section->rtx_of[stream->payload_type] != RTP_NO_CODEC;
-    nack_found found = duet_nack_arrived(&stream->nacks, extended, is_retransmission || !has_rtx, now);
+    bool is_repair = is_retransmission || repairs_look_like_originals(stream);
+    nack_found found = duet_nack_arrived(&stream->nacks, extended, is_repair, now);
 
     if (found == NACK_RECOVERED)
         stream->stats.nack_recovered++;
     else if (!is_retransmission)
         stream->stats.packets_reordered++;
+    if (found == NACK_LATE_THOUGH_ASKED && stream->asked_and_late < PLAIN_REPAIRS_PROVE)
+        stream->asked_and_late++;
 }
 
 static void count_packet(duet_receive_stream *stream, const duet_rtp_packet *packet, size_t wire_len,

@@ -59,6 +59,31 @@ static void without_rtx_packets_are_sent_again_as_they_were(void **state)
     pair_free(p);
 }
 
+/* Pion agrees to rtx and does not use it. Its repairs must not be taken for packets that were late on the way, or the next
+ * loss would be asked for later and later. */
+static void a_peer_may_agree_to_rtx_and_send_packets_again_as_they_were(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(3);
+    const duet_codec *codecs[] = {&pair_vp8, &pair_rtx};
+    duet_rtp_section plain = pair_section("v", true, codecs, 1), with_rtx = pair_section("v", true, codecs, 2);
+    duet_receive_stream_stats in;
+    duet_send_stream *stream;
+    uint32_t counter = 0;
+
+    assert_int_equal(duet_rtp_session_set_section(p->side[0].session, &plain), DUET_OK);
+    assert_int_equal(duet_rtp_session_set_section(p->side[1].session, &with_rtx), DUET_OK);
+    p->loss = 0.05;
+    pair_stream(p, 0, "v", &stream);
+    pair_send_video(p, stream, &counter, DUET_SECONDS(5));
+    pair_run(p, DUET_SECONDS(1));
+    assert_int_equal(pair_missing(&p->side[1], counter), p->side[1].got[0] == 0);
+    duet_receive_stream_get_stats(p->side[1].stream, &in);
+    assert_in_range(in.packets_reordered, 0, 4); /* until it shows */
+    assert_true(in.nack_recovered > 20);
+    pair_free(p);
+}
+
 static void what_stays_lost_is_given_up_after_ten_round_trips(void **state)
 {
     (void)state;
@@ -270,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_repaired_with_rtx_at_five_percent_loss),
         cmocka_unit_test(without_rtx_packets_are_sent_again_as_they_were),
+        cmocka_unit_test(a_peer_may_agree_to_rtx_and_send_packets_again_as_they_were),
         cmocka_unit_test(what_stays_lost_is_given_up_after_ten_round_trips),
         cmocka_unit_test(the_lost_end_of_a_frame_is_asked_for_before_the_next_frame),
         cmocka_unit_test(what_is_skipped_is_no_longer_asked_for),
