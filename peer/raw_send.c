@@ -4,11 +4,12 @@
 #include <string.h>
 #include <strings.h>
 
-#define PACKET_MS       20
-#define AUDIO_BYTES_MAX 1276  /* of an Opus packet of one frame, RFC 6716 section 3.4 */
-#define AUDIO_BITRATE   32000 /* of each channel */
-#define VIDEO_BITRATE   600000
-#define GAP_MAX         DUET_MS(100) /* between two pieces of sound that belong together */
+#define PACKET_MS         20
+#define AUDIO_BYTES_MAX   1276  /* of an Opus packet of one frame, RFC 6716 section 3.4 */
+#define AUDIO_BITRATE     32000 /* of each channel */
+#define VIDEO_BITRATE     600000
+#define EXPECTED_LOSS_MAX 30           /* percent: beyond, repetition costs more than it saves */
+#define GAP_MAX           DUET_MS(100) /* between two pieces of sound that belong together */
 
 struct pc_encoder {
     duet_codec codec;
@@ -25,6 +26,7 @@ struct pc_encoder {
     bool uses_dtx;
     bool wants_keyframe;
     uint32_t bitrate;
+    uint8_t expected_loss; /* percent */
     uint8_t framerate;
     bool screen;
 };
@@ -94,6 +96,23 @@ static void follow_audio_bitrate(pc_send *s)
         (void)ops->audio_set_bitrate(s->encoder->audio, wanted); /* refused by G.711, which has one */
 }
 
+/* What the peer's last report lost is expected to be lost next: so much of Opus' bits goes into its in-band FEC. */
+static void follow_loss(pc_send *s)
+{
+    const duet_codec_ops *ops = ops_of(s->sender);
+    duet_send_stream_stats stats;
+
+    if (ops->size <= offsetof(duet_codec_ops, audio_set_expected_loss) || !ops->audio_set_expected_loss)
+        return;
+    duet_send_stream_get_stats(s->stream, &stats);
+    double percent = 100 * stats.remote_fraction_lost;
+    uint8_t wanted = percent < EXPECTED_LOSS_MAX ? (uint8_t)(percent + 0.5) : EXPECTED_LOSS_MAX;
+    if (wanted == s->encoder->expected_loss)
+        return;
+    s->encoder->expected_loss = wanted;
+    (void)ops->audio_set_expected_loss(s->encoder->audio, wanted); /* nothing to G.711 */
+}
+
 static int ensure_audio(pc_send *s, const duet_audio_frame *frame)
 {
     const duet_codec_ops *ops = ops_of(s->sender);
@@ -102,6 +121,7 @@ static int ensure_audio(pc_send *s, const duet_audio_frame *frame)
     if (s->encoder && fits(s->encoder, &s->sender->codec) && s->encoder->sample_rate == frame->sample_rate &&
         s->encoder->channels == frame->channels && s->encoder->uses_dtx == s->sender->parameters.dtx) {
         follow_audio_bitrate(s);
+        follow_loss(s);
         return DUET_OK;
     }
     if (!ops || !ops->audio_encoder_create)

@@ -178,6 +178,8 @@ typedef struct duet_codec_ops {
     int (*audio_set_bitrate)(duet_audio_encoder *encoder, uint32_t bits_per_second); /**< NULL: it keeps its first */
     int (*audio_comfort_noise)(duet_audio_decoder *decoder, const duet_comfort_noise *told, int16_t *samples,
                                size_t count); /**< NULL: pauses are silent */
+    int (*audio_set_expected_loss)(duet_audio_encoder *encoder,
+                                   uint8_t percent); /**< NULL: its redundancy stays as it was */
 } duet_codec_ops;
 
 /** Those of duet::codecs. */

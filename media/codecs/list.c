@@ -43,6 +43,7 @@ const duet_codec_ops *duet_codecs(void)
         .video_decode = duet_video_decoder_decode,
         .audio_set_bitrate = duet_audio_encoder_set_bitrate,
         .audio_comfort_noise = duet_audio_decoder_comfort_noise,
+        .audio_set_expected_loss = duet_audio_encoder_set_expected_loss,
     };
 
     return &ops;
