@@ -354,27 +354,37 @@ static int accepts(const duet_pc *pc, const duet_sdp *offer, size_t i, bool *has
     return has_common_codec(pc, offer, i, t, accepted);
 }
 
-/* Section `i` shares the transport of the first accepted section of its group. */
-static int plan_transport(duet_pc *pc, const duet_sdp *offer, pc_transport **plan, size_t i)
+static pc_transport *agreed_transport(const duet_pc *pc, size_t i)
+{
+    return i < pc->sections.count ? ((const pc_section *)duet_array_at(&pc->sections, i))->transport : NULL;
+}
+
+static bool share_bundle(const duet_sdp *offer, size_t i, size_t j)
 {
     size_t tag, other_tag;
 
-    if (i < pc->sections.count) {
-        const pc_section *s = duet_array_at(&pc->sections, i);
-        if (s->transport) {
-            plan[i] = s->transport;
-            return DUET_OK;
-        }
+    return duet_sdp_bundle_tag(offer, i, &tag) && duet_sdp_bundle_tag(offer, j, &other_tag) && tag == other_tag;
+}
+
+/* The transport that the bundle of section `i` has already: that of a section planned before it, or of one behind it that
+ * goes on, when `i` is used again. NULL: none */
+static pc_transport *transport_of_bundle(const duet_pc *pc, const duet_sdp *offer, pc_transport *const *plan, size_t i)
+{
+    for (size_t j = 0; j < duet_sdp_media_count(offer); j++) {
+        pc_transport *t = j < i ? plan[j] : duet_sdp_media_is_rejected(offer, j) ? NULL : agreed_transport(pc, j);
+        if (t && share_bundle(offer, i, j))
+            return t;
     }
-    if (duet_sdp_bundle_tag(offer, i, &tag)) {
-        for (size_t j = 0; j < i; j++) {
-            if (plan[j] && duet_sdp_bundle_tag(offer, j, &other_tag) && other_tag == tag) {
-                plan[i] = plan[j];
-                return DUET_OK;
-            }
-        }
-    }
-    return transport_for_new_section(pc, i, &plan[i]);
+    return NULL;
+}
+
+/* Section `i` keeps its transport, or shares that of its bundle. */
+static int plan_transport(duet_pc *pc, const duet_sdp *offer, pc_transport **plan, size_t i)
+{
+    plan[i] = agreed_transport(pc, i);
+    if (!plan[i])
+        plan[i] = transport_of_bundle(pc, offer, plan, i);
+    return plan[i] ? DUET_OK : transport_for_new_section(pc, i, &plan[i]);
 }
 
 /* Two new sections of one plan must not be given the same unused transport: `owner` keeps them apart, because it grows

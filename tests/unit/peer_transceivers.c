@@ -310,6 +310,40 @@ static void a_section_that_was_stopped_is_used_again_under_another_mid(void **st
     destroy_pair(&alice, &bob);
 }
 
+static void credentials_of(const end *e, size_t section, duet_ice_credentials *out)
+{
+    duet_sdp *sdp = local_of(e);
+
+    assert_int_equal(duet_sdp_media_ice(sdp, section, out), DUET_OK);
+    duet_sdp_destroy(sdp);
+}
+
+/* The tag of a bundle may go and come again: who is in the bundle keeps the transport, whichever side offers. */
+static void the_first_section_used_again_joins_the_transport_of_its_bundle(void **state)
+{
+    (void)state;
+
+    for (int offered_by_bob = 0; offered_by_bob < 2; offered_by_bob++) {
+        duet_ice_credentials before, after;
+        end alice, bob;
+        create_pair(&alice, &bob);
+        duet_transceiver *tag = add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+        add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+        negotiate(&alice, &bob);
+        credentials_of(&bob, 1, &before);
+        duet_transceiver_stop(tag);
+        negotiate(&alice, &bob);
+        end *offerer = offered_by_bob ? &bob : &alice, *answerer = offered_by_bob ? &alice : &bob;
+        add(offerer, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+        negotiate(offerer, answerer);
+        for (size_t section = 0; section < 2; section++) {
+            credentials_of(&bob, section, &after);
+            assert_string_equal(after.ufrag, before.ufrag);
+        }
+        destroy_pair(&alice, &bob);
+    }
+}
+
 static void the_answerer_can_stop_a_section_that_is_offered(void **state)
 {
     end alice, bob;
@@ -659,6 +693,7 @@ int main(void)
         cmocka_unit_test(preferences_that_nobody_can_fulfil_are_refused),
         cmocka_unit_test(hold_and_resume_change_the_directions),
         cmocka_unit_test(a_section_that_was_stopped_is_used_again_under_another_mid),
+        cmocka_unit_test(the_first_section_used_again_joins_the_transport_of_its_bundle),
         cmocka_unit_test(the_answerer_can_stop_a_section_that_is_offered),
         cmocka_unit_test(payload_types_and_ids_of_the_peer_stay_when_we_offer),
         cmocka_unit_test(an_id_that_means_two_things_in_a_bundle_is_not_answered),
