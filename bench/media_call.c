@@ -2,8 +2,8 @@
  * and video both ways. Prints a line of JSON.
  *   bench_media_call frames|raw [CALLS [SECONDS]] */
 #include "call_media.h"
+#include "call_negotiate.h"
 #include "duet/net.h"
-#include "duet/peer.h"
 #include "duet/transceiver.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,14 +31,6 @@ struct bench {
     uint32_t video_sent, audio_sent;
     uint8_t *picture;
 };
-
-static void check(int err, const char *what)
-{
-    if (err == DUET_OK)
-        return;
-    fprintf(stderr, "bench_media_call: %s: %s\n", what, duet_strerror(err));
-    exit(1);
-}
 
 /* ---- receiving ---- */
 
@@ -86,7 +78,7 @@ static void play(end *e)
     int16_t samples[CALL_AUDIO_SAMPLES];
 
     if (e->speaker)
-        check(duet_receiver_read_audio(e->speaker, samples, CALL_AUDIO_SAMPLES, 1), "sound");
+        call_check(duet_receiver_read_audio(e->speaker, samples, CALL_AUDIO_SAMPLES, 1), "sound");
 }
 
 /* ---- sending ---- */
@@ -97,7 +89,7 @@ static void send_encoded(duet_sender *sender, const call_frame *frame, bool is_k
         .data = frame->data, .len = frame->len, .payload_type = DUET_FRAME_OWN_CODEC, .captured = now};
 
     out.info = (duet_frame_info){.is_keyframe = is_keyframe, .temporal_id = -1};
-    check(duet_sender_send_frame(sender, &out), "frame");
+    call_check(duet_sender_send_frame(sender, &out), "frame");
 }
 
 static void send_video(bench *b, end *e, duet_time now)
@@ -113,7 +105,7 @@ static void send_video(bench *b, end *e, duet_time now)
     }
     duet_pattern_fill(b->picture, CALL_WIDTH, CALL_HEIGHT, b->video_sent);
     duet_pattern_frame(b->picture, CALL_WIDTH, CALL_HEIGHT, &picture);
-    check(duet_sender_send_video(e->camera, &picture, now), "picture");
+    call_check(duet_sender_send_video(e->camera, &picture, now), "picture");
 }
 
 static void send_audio(bench *b, end *e, duet_time now)
@@ -129,7 +121,7 @@ static void send_audio(bench *b, end *e, duet_time now)
     }
     duet_tone_fill(samples, CALL_AUDIO_SAMPLES, 1, CALL_SAMPLE_RATE, 440, 0.3,
                    (uint64_t)b->audio_sent * CALL_AUDIO_SAMPLES);
-    check(duet_sender_send_audio(e->microphone, &sound, now), "sound");
+    call_check(duet_sender_send_audio(e->microphone, &sound, now), "sound");
     play(e);
 }
 
@@ -164,7 +156,7 @@ static void run(bench *b, duet_time duration)
 static void on_candidate(void *user, duet_pc *pc, const duet_pc_candidate *candidate)
 {
     (void)pc;
-    check(duet_pc_add_ice_candidate(((end *)user)->other->pc, candidate), "candidate");
+    call_check(duet_pc_add_ice_candidate(((end *)user)->other->pc, candidate), "candidate");
 }
 
 static void create(bench *b, end *e, end *other)
@@ -180,24 +172,14 @@ static void create(bench *b, end *e, end *other)
     config.on_track = on_track;
     config.user = e;
     duet_address_parse(&config.bind, "127.0.0.1", 0);
-    check(duet_pc_create(&e->pc, &config), "connection");
-    check(duet_net_add(b->net, e->pc), "loop");
-    check(duet_pc_add_track(e->pc, DUET_SDP_AUDIO, NULL, NULL, 0, &e->microphone), "audio");
-    check(duet_pc_add_track(e->pc, DUET_SDP_VIDEO, NULL, NULL, 0, &e->camera), "video");
+    call_check(duet_pc_create(&e->pc, &config), "connection");
+    call_check(duet_net_add(b->net, e->pc), "loop");
+    call_check(duet_pc_add_track(e->pc, DUET_SDP_AUDIO, NULL, NULL, 0, &e->microphone), "audio");
+    call_check(duet_pc_add_track(e->pc, DUET_SDP_VIDEO, NULL, NULL, 0, &e->camera), "video");
     duet_sender_get_parameters(e->camera, &parameters);
     parameters.max_bitrate = CALL_BITRATE;
     parameters.max_framerate = CALL_FRAMERATE;
-    check(duet_sender_set_parameters(e->camera, &parameters), "parameters");
-}
-
-static void describe(const end *from, duet_sdp_type type)
-{
-    char *sdp;
-
-    check(duet_pc_set_local_description(from->pc, type, NULL), "local description");
-    check(duet_pc_local_description(from->pc, NULL, &sdp), "local description");
-    check(duet_pc_set_remote_description(from->other->pc, type, sdp), "remote description");
-    duet_free(NULL, sdp);
+    call_check(duet_sender_set_parameters(e->camera, &parameters), "parameters");
 }
 
 static bool all_run(const bench *b)
@@ -216,8 +198,7 @@ static void connect_all(bench *b)
     for (unsigned i = 0; i < b->end_count; i += 2) {
         create(b, &b->ends[i], &b->ends[i + 1]);
         create(b, &b->ends[i + 1], &b->ends[i]);
-        describe(&b->ends[i], DUET_SDP_OFFER);
-        describe(&b->ends[i + 1], DUET_SDP_ANSWER);
+        call_negotiate(b->ends[i].pc, b->ends[i + 1].pc);
     }
     while (!all_run(b) && duet_net_now(b->net) < limit)
         run(b, DUET_MS(200));
@@ -247,10 +228,10 @@ int main(int argc, char **argv)
         return 2;
     b.picture = malloc(CALL_PICTURE_SIZE);
     if (!b.picture || !call_media_prepare(&b.media))
-        check(DUET_ERR_NOMEM, "media");
+        call_check(DUET_ERR_NOMEM, "media");
     b.end_count = 2 * b.options.calls;
     call_meter_memory(&meter);
-    check(duet_net_create(&b.net, NULL), "loop");
+    call_check(duet_net_create(&b.net, NULL), "loop");
     connect_all(&b);
     count(&b, &frames[0], &packets[0]);
     call_meter_start(&meter);

@@ -2,8 +2,8 @@
  * driver and UDP on loopback, for two SRTP profiles and two payload lengths. Each end has a loop of its own, both in this
  * thread, and the CPU time of each is taken apart; what the kernel does for a datagram on loopback is the sender's.
  *   bench_media_wire     prints one line of JSON */
+#include "call_negotiate.h"
 #include "duet/net.h"
-#include "duet/peer.h"
 #include "duet/transceiver.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,20 +30,12 @@ static double cpu_now(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static void check(int err, const char *what)
-{
-    if (err == DUET_OK)
-        return;
-    fprintf(stderr, "bench_media_wire: %s: %s\n", what, duet_strerror(err));
-    exit(1);
-}
-
 /* ---- two ends ---- */
 
 static void on_candidate(void *user, duet_pc *pc, const duet_pc_candidate *candidate)
 {
     (void)pc;
-    check(duet_pc_add_ice_candidate(((end *)user)->other->pc, candidate), "candidate");
+    call_check(duet_pc_add_ice_candidate(((end *)user)->other->pc, candidate), "candidate");
 }
 
 static void on_rtp(void *user, duet_receiver *receiver, const duet_rtp_arrival *arrival)
@@ -72,26 +64,16 @@ static void create(end *e, end *other, const duet_srtp_profile *profile)
     config.on_track = on_track;
     config.user = e;
     duet_address_parse(&config.bind, "127.0.0.1", 0);
-    check(duet_net_create(&e->net, NULL), "loop");
-    check(duet_pc_create(&e->pc, &config), "connection");
-    check(duet_net_add(e->net, e->pc), "loop");
-}
-
-static void describe(const end *from, duet_sdp_type type)
-{
-    char *sdp;
-
-    check(duet_pc_set_local_description(from->pc, type, NULL), "local description");
-    check(duet_pc_local_description(from->pc, NULL, &sdp), "local description");
-    check(duet_pc_set_remote_description(from->other->pc, type, sdp), "remote description");
-    duet_free(NULL, sdp);
+    call_check(duet_net_create(&e->net, NULL), "loop");
+    call_check(duet_pc_create(&e->pc, &config), "connection");
+    call_check(duet_net_add(e->net, e->pc), "loop");
 }
 
 static void turn(end *e)
 {
     double start = cpu_now();
 
-    check(duet_net_turn(e->net, 0), "turn");
+    call_check(duet_net_turn(e->net, 0), "turn");
     e->cpu_seconds += cpu_now() - start;
 }
 
@@ -116,7 +98,7 @@ static unsigned long send_batch(end *e, duet_sender *sender, size_t payload_len,
                                   .timestamp = (uint32_t)(duet_net_now(e->net) * 9 / 100),
                                   .payload = payload,
                                   .payload_len = payload_len};
-        check(duet_sender_send_rtp(sender, &packet, NULL), "packet");
+        call_check(duet_sender_send_rtp(sender, &packet, NULL), "packet");
     }
     e->cpu_seconds += cpu_now() - start;
     turn(e);
@@ -132,11 +114,10 @@ static void measure(const duet_srtp_profile profile, size_t payload_len)
 
     create(&alice, &bob, &profile);
     create(&bob, &alice, &profile);
-    check(duet_pc_add_track(alice.pc, DUET_SDP_VIDEO, NULL, NULL, 0, &sender), "track");
-    describe(&alice, DUET_SDP_OFFER);
-    describe(&bob, DUET_SDP_ANSWER);
+    call_check(duet_pc_add_track(alice.pc, DUET_SDP_VIDEO, NULL, NULL, 0, &sender), "track");
+    call_negotiate(alice.pc, bob.pc);
     for (duet_time limit = duet_net_now(alice.net) + SETUP_LIMIT; !duet_sender_is_active(sender);) {
-        check(duet_net_now(alice.net) < limit ? DUET_OK : DUET_ERR_TIMEOUT, "connecting");
+        call_check(duet_net_now(alice.net) < limit ? DUET_OK : DUET_ERR_TIMEOUT, "connecting");
         turn(&alice);
         turn(&bob);
     }
@@ -150,7 +131,7 @@ static void measure(const duet_srtp_profile profile, size_t payload_len)
         for (unsigned turns = 0; bob.received < sent && turns < 100; turns++)
             turn(&bob);
     }
-    check(bob.received >= sent / 100 * 99 ? DUET_OK : DUET_ERR_STATE, "packets are missing");
+    call_check(bob.received >= sent / 100 * 99 ? DUET_OK : DUET_ERR_STATE, "packets are missing");
     printf("{\"profile\":\"%s\",\"payload\":%zu,\"send_per_s\":%.0f,\"receive_per_s\":%.0f}",
            duet_srtp_profile_name(profile), payload_len, (double)sent / alice.cpu_seconds,
            (double)bob.received / bob.cpu_seconds);

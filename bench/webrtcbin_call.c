@@ -231,6 +231,18 @@ static void ask_for_nack(end *e)
         g_array_unref(transceivers);
 }
 
+/* Its ICE library looks for gateways with UPnP, which no call here needs. */
+static void without_upnp(GstElement *webrtc)
+{
+    GObject *ice = NULL, *agent = NULL;
+
+    g_object_get(webrtc, "ice-agent", &ice, NULL);
+    g_object_get(ice, "agent", &agent, NULL);
+    g_object_set(agent, "upnp", FALSE, NULL);
+    g_object_unref(agent);
+    g_object_unref(ice);
+}
+
 static void create(end *e, end *other, const call_options *options)
 {
     gchar *text = pipeline_text(options);
@@ -246,6 +258,7 @@ static void create(end *e, end *other, const call_options *options)
     e->camera = gst_bin_get_by_name(GST_BIN(e->pipeline), "camera");
     e->microphone = gst_bin_get_by_name(GST_BIN(e->pipeline), "microphone");
     ask_for_nack(e);
+    without_upnp(e->webrtc);
     g_signal_connect(e->webrtc, "on-ice-candidate", G_CALLBACK(ice_candidate), e);
     g_signal_connect(e->webrtc, "pad-added", G_CALLBACK(pad_added), e);
 }

@@ -497,4 +497,21 @@ static inline bool peer_got(const world *w, const duet_address *relayed, const d
            o->len == strlen(payload) && memcmp(o->data, payload, o->len) == 0;
 }
 
+/* The world of each test of a program: its set-up and tear-down. */
+static world w;
+
+static inline int open_world(void **state)
+{
+    (void)state;
+    world_open(&w, NULL);
+    return 0;
+}
+
+static inline int close_world(void **state)
+{
+    (void)state;
+    world_close(&w);
+    return 0;
+}
+
 #endif

@@ -2,6 +2,7 @@
  * drawn, in order, and what is heard is the tone that was played. */
 #include "duet/transceiver.h"
 #include "peer_world.h"
+#include "stats_of.h"
 #include <math.h>
 
 #define WIDTH       320
@@ -231,40 +232,14 @@ static void call_end(call *c)
 
 /* ---- statistics ---- */
 
-typedef struct wanted {
-    duet_stats_kind kind;
-    const char *media, *name;
-    uint64_t found;
-} wanted;
-
-static void look(void *user, duet_stats_kind kind, const char *id, const duet_stat *members, size_t count)
-{
-    wanted *w = user;
-    bool fits = false;
-
-    (void)id;
-    for (size_t i = 0; kind == w->kind && i < count; i++)
-        fits = fits || (members[i].type == DUET_STAT_TEXT && strcmp(members[i].text, w->media) == 0);
-    for (size_t i = 0; fits && i < count; i++) {
-        if (strcmp(members[i].name, w->name) == 0)
-            w->found = members[i].number;
-    }
-}
-
 static uint64_t received_stat(const call *c, const char *media, const char *name)
 {
-    wanted w = {DUET_STATS_INBOUND_RTP, media, name, 0};
-
-    duet_pc_get_stats(c->world->bob.pc, look, &w);
-    return w.found;
+    return stat_of(c->world->bob.pc, DUET_STATS_INBOUND_RTP, media, name);
 }
 
 static uint64_t sent_stat(const call *c, const char *media, const char *name)
 {
-    wanted w = {DUET_STATS_OUTBOUND_RTP, media, name, 0};
-
-    duet_pc_get_stats(c->world->alice.pc, look, &w);
-    return w.found;
+    return stat_of(c->world->alice.pc, DUET_STATS_OUTBOUND_RTP, media, name);
 }
 
 static const duet_sim_link good = {.delay = DUET_MS(10)};

@@ -1,22 +1,6 @@
 /* The TURN server as RFC 8656 tells: allocations, permissions, channels, data, and how they end. */
 #include "turn_world.h"
 
-static world w;
-
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&w, NULL);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&w);
-    return 0;
-}
-
 static void rfc8489_7_a_binding_request_tells_the_client_its_address(void **state)
 {
     client c;

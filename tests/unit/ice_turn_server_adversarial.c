@@ -4,22 +4,6 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-static world w;
-
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&w, NULL);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&w);
-    return 0;
-}
-
 /* ---- credentials ---- */
 
 static void rfc8489_9_2_4_wrong_integrity_gets_401_and_at_most_128_bytes(void **state)

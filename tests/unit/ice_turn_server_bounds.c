@@ -1,22 +1,6 @@
 /* What nobody can do to the TURN server: pass a bound, hold a stream for ever, or take its memory. */
 #include "turn_world.h"
 
-static world w;
-
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&w, NULL);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&w);
-    return 0;
-}
-
 /* ---- bounds ---- */
 
 static void rfc8656_7_2_the_quota_of_a_user_and_one_more_gets_486(void **state)
