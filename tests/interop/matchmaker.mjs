@@ -7,13 +7,13 @@ import { dirname, join } from 'node:path';
 const here = dirname(fileURLToPath(import.meta.url));
 export const tool = process.env.DUET ?? join(here, '../../build/release/bin/duet');
 
-// The command of a peer: duet, chromium, firefox, ndc, aiortc or gst (webrtcbin).
+// The command of a peer: duet, chromium, firefox, ndc, aiortc, gst (webrtcbin) or werift.
 export function command(peer, role, args = []) {
   if (peer === 'duet') {
     const local = process.env.DUET_NETNS ? [] : ['--bind', '127.0.0.1'];
     return [tool, 'peer', role, ...local, ...args];
   }
-  if (peer === 'ndc') return [process.execPath, join(here, 'ndc.mjs'), role, ...args];
+  if (['ndc', 'werift'].includes(peer)) return [process.execPath, join(here, peer === 'ndc' ? 'ndc.mjs' : 'werift_peer.mjs'), role, ...args];
   if (peer === 'aiortc') return ['/usr/bin/python3', join(here, 'aiortc_peer.py'), role, ...args];
   if (peer === 'gst') return ['/usr/bin/python3', join(here, 'webrtcbin_peer.py'), role, ...args];
   return [process.execPath, join(here, 'browser.mjs'), role, '--browser', peer, ...args];

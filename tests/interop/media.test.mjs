@@ -186,6 +186,17 @@ for (const [offerer, answerer] of bothRoles('aiortc')) {
   });
 }
 
+// werift sends back what it receives.
+for (const [offerer, answerer] of bothRoles('werift')) {
+  test(`${offerer} calls ${answerer} with audio, video and data`, async () => {
+    const { duet, offer } = await run(offerer, answerer, { both: [...all, '--data'] });
+    assert.equal(offer.dcEchoOk, 8);
+    assert.ok(duet.audioEnergy > 1);
+    assert.ok(duet.framesDecoded >= 15 && duet.countersRead >= 10);
+    assert.equal(duet.countersBackward, 0);
+  });
+}
+
 // GStreamer's webrtcbin shows a ball, which has no counter.
 for (const [offerer, answerer] of bothRoles('gst')) {
   for (const codec of ['VP8', 'VP9']) {
