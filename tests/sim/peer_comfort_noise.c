@@ -2,6 +2,7 @@
  * the sender's level, and are no loss. */
 #include "duet/transceiver.h"
 #include "peer_world.h"
+#include "prefer.h"
 #include "stats_of.h"
 #include <math.h>
 
@@ -137,19 +138,6 @@ static void send_sound(void *arg)
 
 /* ---- a call ---- */
 
-static void prefer(duet_transceiver *t, const char *codec, bool with_noise)
-{
-    duet_codec table[32];
-    const duet_codec *wanted[32];
-    size_t count = duet_pc_codec_capabilities(DUET_SDP_AUDIO, table, 32), n = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(table[i].name, codec) == 0 || (with_noise && strcmp(table[i].name, "CN") == 0))
-            wanted[n++] = &table[i];
-    }
-    assert_int_equal(duet_transceiver_set_codec_preferences(t, wanted, n), DUET_OK);
-}
-
 static void set_dtx(call *c, bool dtx)
 {
     duet_sender_parameters parameters;
@@ -161,6 +149,7 @@ static void set_dtx(call *c, bool dtx)
 
 static call *call_connected(uint64_t seed, const duet_sim_link *link, const char *codec, bool with_noise)
 {
+    const char *const names[] = {codec, with_noise ? "CN" : NULL, NULL};
     call *c = calloc(1, sizeof(*c));
 
     assert_non_null(c);
@@ -176,7 +165,7 @@ static call *call_connected(uint64_t seed, const duet_sim_link *link, const char
     side_create(&c->world->alice, &a);
     side_create(&c->world->bob, &b);
     assert_int_equal(duet_pc_add_track(c->world->alice.pc, DUET_SDP_AUDIO, NULL, NULL, 0, &c->audio), DUET_OK);
-    prefer(duet_sender_transceiver(c->audio), codec, with_noise);
+    prefer(duet_sender_transceiver(c->audio), names);
     set_dtx(c, true);
     world_connect(c->world, DUET_SECONDS(40));
     c->running = true;

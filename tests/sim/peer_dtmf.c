@@ -1,6 +1,7 @@
 /* DTMF tones as telephone events (RFC 4733) beside audio, in virtual time: what arrives is what a decoder of tones needs. */
 #include "duet/transceiver.h"
 #include "peer_world.h"
+#include "prefer.h"
 
 #define PACKETS_MAX 1024
 
@@ -85,21 +86,9 @@ static void send_audio(void *arg)
     duet_sim_at(c->world->sim, now + DUET_MS(20), send_audio, c);
 }
 
-static void prefer(duet_transceiver *t, const char *codec, bool with_events)
-{
-    duet_codec table[32];
-    const duet_codec *wanted[32];
-    size_t count = duet_pc_codec_capabilities(DUET_SDP_AUDIO, table, 32), n = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(table[i].name, codec) == 0 || (with_events && strcmp(table[i].name, "telephone-event") == 0))
-            wanted[n++] = &table[i];
-    }
-    assert_int_equal(duet_transceiver_set_codec_preferences(t, wanted, n), DUET_OK);
-}
-
 static call *call_connected(uint64_t seed, const duet_sim_link *link, const char *codec, bool with_events)
 {
+    const char *const names[] = {codec, with_events ? "telephone-event" : NULL, NULL};
     call *c = calloc(1, sizeof(*c));
 
     assert_non_null(c);
@@ -110,7 +99,7 @@ static call *call_connected(uint64_t seed, const duet_sim_link *link, const char
     side_create(&c->world->alice, &a);
     side_create(&c->world->bob, &b);
     assert_int_equal(duet_pc_add_track(c->world->alice.pc, DUET_SDP_AUDIO, NULL, NULL, 0, &c->audio), DUET_OK);
-    prefer(duet_sender_transceiver(c->audio), codec, with_events);
+    prefer(duet_sender_transceiver(c->audio), names);
     world_connect(c->world, DUET_SECONDS(40));
     c->running = true;
     send_audio(c);
@@ -277,11 +266,12 @@ static void what_cannot_be_sent_is_refused(void **state)
 static void a_tone_outlives_a_change_of_codec(void **state)
 {
     (void)state;
+    static const char *const other[] = {"PCMU", "telephone-event", NULL};
 
     call *c = call_connected(8, &good, "opus", true);
     assert_int_equal(duet_sender_insert_dtmf(c->audio, 3, DUET_SECONDS(4)), DUET_OK);
     world_run(c->world, DUET_SECONDS(3));
-    prefer(duet_sender_transceiver(c->audio), "PCMU", true);
+    prefer(duet_sender_transceiver(c->audio), other);
     world_offer(c->world);
     world_run(c->world, DUET_SECONDS(3));
     assert_int_equal(assert_tone(c, 0, 3, 4 * 48000), c->count);

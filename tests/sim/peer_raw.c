@@ -2,6 +2,7 @@
  * drawn, in order, and what is heard is the tone that was played. */
 #include "duet/transceiver.h"
 #include "peer_world.h"
+#include "prefer.h"
 #include "stats_of.h"
 #include <math.h>
 
@@ -154,18 +155,12 @@ static void on_track(void *user, duet_pc *pc, duet_transceiver *transceiver)
 
 /* ---- a call ---- */
 
-static void prefer(duet_sender *sender, const char *name)
+/* With its repair. */
+static void prefer_one(duet_sender *sender, const char *name)
 {
-    duet_codec table[32];
-    const duet_codec *wanted[32];
-    duet_transceiver *t = duet_sender_transceiver(sender);
-    size_t count = duet_pc_codec_capabilities(duet_transceiver_kind(t), table, 32), n = 0;
+    const char *const names[] = {name, "rtx", NULL};
 
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(table[i].name, name) == 0 || strcmp(table[i].name, "rtx") == 0)
-            wanted[n++] = &table[i];
-    }
-    assert_int_equal(duet_transceiver_set_codec_preferences(t, wanted, n), DUET_OK);
+    prefer(duet_sender_transceiver(sender), names);
 }
 
 /* Alice sends, bob plays. @param audio  its codec */
@@ -195,8 +190,8 @@ static void call_connect(call *c, const char *audio, const char *video)
     side_create(&w->bob, &b);
     assert_int_equal(duet_pc_add_track(w->alice.pc, DUET_SDP_AUDIO, NULL, NULL, 0, &c->audio), DUET_OK);
     assert_int_equal(duet_pc_add_track(w->alice.pc, DUET_SDP_VIDEO, NULL, NULL, 0, &c->video), DUET_OK);
-    prefer(c->audio, audio);
-    prefer(c->video, video);
+    prefer_one(c->audio, audio);
+    prefer_one(c->video, video);
     world_connect(w, DUET_SECONDS(40));
 }
 
@@ -349,8 +344,8 @@ static void another_codec_in_mid_call_is_followed(void **state)
 
     call *c = call_connected(8, &good, "opus", "VP8");
     call_run(c, DUET_SECONDS(2));
-    prefer(c->audio, "PCMU");
-    prefer(c->video, "VP9");
+    prefer_one(c->audio, "PCMU");
+    prefer_one(c->video, "VP9");
     c->may_fail = true; /* as long as what is captured does not fit */
     world_offer(c->world);
     call_run(c, DUET_MS(100));

@@ -1,6 +1,7 @@
 /* Opus with redundancy (RFC 2198) between two connections in virtual time: what one packet lost, the next one brings. */
 #include "duet/transceiver.h"
 #include "peer_world.h"
+#include "prefer.h"
 #include "stats_of.h"
 
 #define EVERY DUET_MS(20)
@@ -112,22 +113,6 @@ static void send_next(void *arg)
 }
 
 /* ---- a call ---- */
-
-/* Codecs of these names, in this order. */
-static void prefer(duet_transceiver *t, const char *const *names)
-{
-    duet_codec table[32];
-    const duet_codec *wanted[32];
-    size_t count = duet_pc_codec_capabilities(DUET_SDP_AUDIO, table, 32), n = 0;
-
-    for (; *names; names++) {
-        for (size_t i = 0; i < count; i++) {
-            if (strcmp(table[i].name, *names) == 0)
-                wanted[n++] = &table[i];
-        }
-    }
-    assert_int_equal(duet_transceiver_set_codec_preferences(t, wanted, n), DUET_OK);
-}
 
 static const char *const with_red[] = {"red", "opus", "telephone-event", NULL};
 static const char *const without_red[] = {"opus", "telephone-event", NULL};

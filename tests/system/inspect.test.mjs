@@ -3,25 +3,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { model, refusal } from './inspect.mjs';
 import { duet, folder, root } from './tool.mjs';
 import { bytes, chunk, dcepOpen, ipv4, ipv6, pcap, sctpPacket, stunPassword, stunRequest, u16, u32, udp } from './wire.mjs';
-
-// The model of a message that decodes, and gives the same bytes again.
-function model(kind, input, ...args) {
-  const run = duet(['inspect', kind, '--roundtrip', ...args], input);
-  assert.equal(run.code, 0, run.err);
-  const result = JSON.parse(run.out);
-  assert.equal(result.roundtrip, true, run.out);
-  return result;
-}
-
-// The message on standard error about one that does not.
-function refusal(kind, input, ...args) {
-  const run = duet(['inspect', kind, ...args], input);
-  assert.equal(run.code, 2, `exit code ${run.code}: ${run.out}`);
-  assert.equal(run.out, '');
-  return run.err.trim();
-}
 
 const raw = ['--format', 'raw'];
 

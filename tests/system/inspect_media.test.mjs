@@ -3,23 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { model, refusal } from './inspect.mjs';
 import { duet, root } from './tool.mjs';
 import { bytes, ipv4, pcap, u16, u32, udp } from './wire.mjs';
-
-function model(kind, input, ...args) {
-  const run = duet(['inspect', kind, '--roundtrip', ...args], input);
-  assert.equal(run.code, 0, run.err);
-  const result = JSON.parse(run.out);
-  assert.equal(result.roundtrip, true, run.out);
-  return result;
-}
-
-function refusal(kind, input, ...args) {
-  const run = duet(['inspect', kind, ...args], input);
-  assert.equal(run.code, 2, `exit code ${run.code}: ${run.out}`);
-  assert.equal(run.out, '');
-  return run.err.trim();
-}
 
 // ---- RTP
 
