@@ -99,7 +99,6 @@ static bool mark_receiver(duet_receive_stream *stream)
 void duet_rtcp_report_timer(void *owner, duet_time now)
 {
     duet_rtp_session *session = owner;
-
     bool flows = false;
 
     for (duet_receive_stream *s = session->newest; s; s = s->older)

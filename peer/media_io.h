@@ -111,8 +111,8 @@ typedef struct pc_redundancy {
     duet_red_receiver seen;
     uint64_t received, discarded, malformed; /* blocks; payloads and blocks that cannot be used */
 } pc_redundancy;
-/* A packet of the stream has come. @param is_audio  with sound in it */
-void pc_redundancy_note(pc_receive *r, const duet_jitter_packet *packet, bool is_audio);
+/* A packet of the stream has come. @param codec  of its payload */
+void pc_redundancy_note(pc_receive *r, const duet_codec *codec, const duet_jitter_packet *packet);
 /* Unwraps a payload of RED: its blocks go on as if their packets had come alone. @param red  the codec */
 void pc_redundancy_packet(pc_receive *r, const duet_codec *red, const duet_jitter_packet *packet);
 

@@ -51,9 +51,8 @@ void pc_receive_end(duet_receive_stream *stream)
 }
 
 /* The buffer of a codec. Another codec begins with another buffer, and with a key frame. */
-static bool ensure_buffer(pc_receive *r, const duet_codec *codec)
+static bool ensure_buffer(pc_receive *r, duet_payload_format format)
 {
-    duet_payload_format format = duet_payload_format_of(codec->name);
     duet_video_jitter_config config;
 
     if (r->frames && r->format == format)
@@ -162,16 +161,18 @@ bool pc_receive_take(pc_receive *r, const duet_codec *codec, const duet_jitter_p
 {
     duet_receiver *receiver = r->receiver;
     bool wants_frames = receiver->callbacks.on_frame || receiver->callbacks.on_video;
-    bool is_media = given->len > 0 && duet_payload_format_of(codec->name) != DUET_PAYLOAD_NONE;
+    duet_payload_format format = duet_payload_format_of(codec->name);
+    bool is_media = given->len > 0 && format != DUET_PAYLOAD_NONE;
     duet_jitter_packet packet = *given;
 
     if (is_media)
         r->codec = *codec;
-    packet.is_comfort_noise = pc_codec_is_comfort_noise(codec) && codec->clock_rate == r->codec.clock_rate;
+    packet.is_comfort_noise =
+        format == DUET_PAYLOAD_NONE && pc_codec_is_comfort_noise(codec) && codec->clock_rate == r->codec.clock_rate;
     if (!is_media && !packet.is_comfort_noise)
         packet.len = 0;
     bool is_played = pc_playout_packet(r, &packet);
-    if (!wants_frames || (is_media ? !ensure_buffer(r, codec) : !r->frames))
+    if (!wants_frames || (is_media ? !ensure_buffer(r, format) : !r->frames))
         return is_played;
     if (!is_media)
         packet.len = 0;
@@ -204,7 +205,7 @@ void pc_receive_packet(duet_receive_stream *stream, const duet_rtp_arrival *arri
         pc_redundancy_packet(r, arrival->codec, &packet);
         return;
     }
-    pc_redundancy_note(r, &packet, packet.len > 0 && duet_payload_format_of(arrival->codec->name) != DUET_PAYLOAD_NONE);
+    pc_redundancy_note(r, arrival->codec, &packet);
     (void)pc_receive_take(r, arrival->codec, &packet);
 }
 

@@ -2,19 +2,23 @@
  * packets that they repeat are missing. */
 #include "peer/media_io.h"
 
-void pc_redundancy_note(pc_receive *r, const duet_jitter_packet *packet, bool is_audio)
+static bool is_audio(const duet_codec *codec)
+{
+    return duet_payload_format_of(codec->name) != DUET_PAYLOAD_NONE;
+}
+
+void pc_redundancy_note(pc_receive *r, const duet_codec *codec, const duet_jitter_packet *packet)
 {
     if (r->redundancy)
-        duet_red_note(&r->redundancy->seen, packet->sequence, packet->timestamp, is_audio);
+        duet_red_note(&r->redundancy->seen, packet->sequence, packet->timestamp, packet->len > 0 && is_audio(codec));
 }
 
 /* "Nested" RED, events, and what is not agreed with this clock are not taken. */
 static const duet_codec *codec_of(const pc_receive *r, const duet_codec *red, const duet_red_block *block)
 {
     const duet_codec *codec = duet_receive_stream_codec(r->stream, block->payload_type);
-    bool is_audio = codec && duet_payload_format_of(codec->name) != DUET_PAYLOAD_NONE;
 
-    return is_audio && codec->clock_rate == red->clock_rate ? codec : NULL;
+    return codec && is_audio(codec) && codec->clock_rate == red->clock_rate ? codec : NULL;
 }
 
 static bool take(pc_receive *r, const duet_codec *codec, const duet_red_block *block, const duet_jitter_packet *packet)
@@ -24,7 +28,7 @@ static bool take(pc_receive *r, const duet_codec *codec, const duet_red_block *b
     alone.payload_type = block->payload_type;
     alone.payload = block->data;
     alone.len = block->len;
-    pc_redundancy_note(r, &alone, true);
+    duet_red_note(&r->redundancy->seen, alone.sequence, alone.timestamp, true);
     return pc_receive_take(r, codec, &alone);
 }
 
