@@ -73,6 +73,17 @@ test('a room is made in the lobby, found there, and two browsers and a C peer al
   quiet(ann, ben);
 }));
 
+test('the buttons of the call stay where they are when somebody else joins it', () => withBrowsers(['chromium', 'chromium'], async (one, two) => {
+  const [ann, ben] = [await open(one, 'ann', { room: 'still' }), await open(two, 'ben', { room: 'still' })];
+  await Promise.all([ann.talksTo('ben'), ben.talksTo('ann')]);
+  const place = () => ben.page.$eval('#join-video', (button) => JSON.stringify(button.getBoundingClientRect()));
+  const before = await place();
+  await ann.click('#join-video');
+  await ben.sees('ann');
+  assert.equal(await place(), before); // or a click would hit something else
+  quiet(ann, ben);
+}));
+
 test('a video call between Chromium and Firefox: pictures move, mute, camera, figures, and the end', () => withBrowsers(both, async (chromium, firefox) => {
   const [ann, ben] = [await open(chromium, 'ann', { room: 'call' }), await open(firefox, 'ben', { room: 'call' })];
   await Promise.all([ann.talksTo('ben'), ben.talksTo('ann')]);
