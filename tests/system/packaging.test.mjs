@@ -1,7 +1,7 @@
 // What packaging/ gives to those who run the room server fits the server: its settings, its figures, its sandbox, its health.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -74,6 +74,18 @@ test('systemd takes the unit, and finds little to be exposed', (t) => {
   assert.equal(verified.stderr, '');
   const security = analyze('security', '--offline=true', '--no-pager', '--threshold=15', unit);
   assert.equal(security.status, 0, security.stdout.slice(-300) + security.stderr);
+});
+
+// ---- the image ----
+
+test('the image has every library that the tool is linked with', () => {
+  const run = (...args) => execFileSync(args[0], args.slice(1), { encoding: 'utf8' });
+  const needed = [...run('readelf', '-d', tool).matchAll(/NEEDED\).*\[(.*)\]/g)].map((m) => m[1]);
+  const paths = Object.fromEntries([...run('ldd', tool).matchAll(/^\t(\S+) => (\S+)/gm)].map((m) => [m[1], realpathSync(m[2])]));
+  const packages = needed.filter((name) => !/^(libc|libm|ld-linux.*)\.so/.test(name))
+    .map((name) => run('dpkg-query', '-S', `*${paths[name].replace(/^\/usr/, '')}`).split(':')[0]);
+  const installed = packaging('Dockerfile').split(/\s+/);
+  assert.deepEqual([...new Set(packages)].filter((name) => !installed.includes(name)), []);
 });
 
 // ---- health ----
