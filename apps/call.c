@@ -308,7 +308,7 @@ static void usage(FILE *f)
           "records it. It ends when its files were sent, when everybody has left, or with Ctrl-C.\n\n"
           "  --signaling URL    the room server: ws://HOST:PORT or wss://HOST\n"
           "  --token TOKEN      for the room server; without it, what DUET_TOKEN in the environment says\n"
-          "  --audio WHAT       tone (the default), none, or a file: Ogg with Opus, WebM, WAV\n"
+          "  --audio WHAT       tone (the default), none, or a file: Ogg with Opus, WebM, WAV of any sample rate\n"
           "  --video WHAT       pattern (the default), none, or a file: WebM, IVF, YUV4MPEG2, H.264 or H.265 in Annex "
           "B form\n"
           "  --loop             files begin again at their end, and it stays when everybody has left\n"

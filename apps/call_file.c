@@ -1,5 +1,6 @@
 /* A media file of `duet call`: read piece by piece, and given sample by sample. */
 #include "call.h"
+#include "resample.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,10 @@ struct call_file {
     duet_file_track description;
     duet_file_sample first; /* was looked at when the file was opened */
     bool has_first, has_ended;
+    resampler *resampler; /* NULL: the sound has a rate that codecs take */
+    bool is_flushed;      /* the resampler has all of the file */
+    uint64_t blocks;      /* that came out of it */
+    int16_t block[RESAMPLE_BLOCK_MAX];
 };
 
 static const char *const known =
@@ -62,7 +67,7 @@ static int next_of_any(call_file *f, duet_file_sample *out)
     return got < 0 ? fail(f, got) : got;
 }
 
-int call_file_next(call_file *f, duet_file_sample *out)
+static int next_as_it_is(call_file *f, duet_file_sample *out)
 {
     int got = 1;
 
@@ -75,6 +80,35 @@ int call_file_next(call_file *f, duet_file_sample *out)
         got = next_of_any(f, out);
     while (got == 1 && out->track != f->track);
     return got;
+}
+
+static int next_resampled(call_file *f, duet_file_sample *out)
+{
+    const size_t frame = f->description.channels * sizeof(int16_t);
+    duet_file_sample sample;
+
+    while (!resampler_take(f->resampler, f->block)) {
+        int got = f->is_flushed ? 0 : next_as_it_is(f, &sample);
+        if (got < 0 || f->is_flushed)
+            return got;
+        if (got == 1)
+            resampler_put(f->resampler, (const int16_t *)(const void *)sample.data, sample.len / frame);
+        else
+            resampler_end(f->resampler);
+        f->is_flushed = got == 0;
+    }
+    *out = (duet_file_sample){.track = f->track,
+                              .data = (const uint8_t *)f->block,
+                              .len = RESAMPLE_RATE_MAX / 50 * frame,
+                              .time = f->blocks++ * DUET_MS(20),
+                              .duration = DUET_MS(20),
+                              .is_keyframe = true};
+    return 1;
+}
+
+int call_file_next(call_file *f, duet_file_sample *out)
+{
+    return f->resampler ? next_resampled(f, out) : next_as_it_is(f, out);
 }
 
 /* Finds the track and its first sample. */
@@ -97,7 +131,7 @@ static bool find_track(call_file *f)
         return false;
     }
     if (got == 1 && f->first.track != f->track)
-        got = call_file_next(f, &f->first);
+        got = next_as_it_is(f, &f->first);
     if (got == 0)
         app_error("%s has no %s: its track is empty", f->name, f->wants_video ? "pictures" : "sound");
     if (got != 1)
@@ -105,6 +139,28 @@ static bool find_track(call_file *f)
     f->has_first = true;
     f->description = *duet_file_reader_track(f->reader, f->track);
     return true;
+}
+
+/* What Opus encodes: RFC 7587 section 4.1. Other sound goes out with 48000 Hz. */
+static bool is_rate_of_codecs(uint32_t rate)
+{
+    return rate == 8000 || rate == 12000 || rate == 16000 || rate == 24000 || rate == 48000;
+}
+
+static bool start_resampler(call_file *f)
+{
+    duet_file_track *track = &f->description;
+
+    if (f->wants_video || !call_file_is_raw(f) || is_rate_of_codecs(track->sample_rate) ||
+        track->channels > RESAMPLE_CHANNELS_MAX)
+        return true;
+    f->resampler = resampler_create(track->channels, track->sample_rate, track->channels, RESAMPLE_RATE_MAX);
+    f->is_flushed = false;
+    f->blocks = 0;
+    track->sample_rate = RESAMPLE_RATE_MAX;
+    if (!f->resampler)
+        app_error("%s: out of memory", f->name);
+    return f->resampler;
 }
 
 static bool start_reader(call_file *f)
@@ -115,9 +171,11 @@ static bool start_reader(call_file *f)
 
     duet_file_reader_destroy(f->reader);
     f->reader = NULL;
+    resampler_destroy(f->resampler);
+    f->resampler = NULL;
     f->has_ended = f->has_first = false;
     if (duet_file_reader_create(&f->reader, NULL, format) == DUET_OK)
-        return find_track(f);
+        return find_track(f) && start_resampler(f);
     app_error("%s: out of memory", f->name);
     return false;
 }
@@ -154,6 +212,7 @@ void call_file_close(call_file *f)
     if (f->file)
         fclose(f->file);
     duet_file_reader_destroy(f->reader);
+    resampler_destroy(f->resampler);
     free(f);
 }
 

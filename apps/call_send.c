@@ -2,6 +2,7 @@
  * Encoded samples go out as they are, raw ones are encoded for each peer with what was negotiated with it. One clock
  * drives sound and pictures, so that those of one file stay together; it stands still while nobody is there. */
 #include "call.h"
+#include "resample.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,6 +11,7 @@
 #define TONE_AMPLITUDE 0.25
 #define TONE_PERIOD    DUET_MS(20)
 #define RATE_MAX       48000
+#define NARROW_RATE    8000 /* of G.711 */
 /* What was held up longer is not made up for: everything moves. */
 #define LATE_MAX DUET_MS(500)
 /* After the last sample: what was lost can be asked for again. */
@@ -29,6 +31,9 @@ typedef struct source {
     duet_time time, end; /* of the next sample, and the end of the one before: from the start */
     uint8_t *picture;
     uint32_t counter;
+    resampler *narrower; /* of a file's sound for peers that take 8000 Hz; NULL: none was there yet */
+    bool is_narrowed;    /* the sample is in `narrow` */
+    int16_t narrow[RESAMPLE_BLOCK_MAX];
 } source;
 
 struct call_sending {
@@ -151,23 +156,47 @@ static void sent_raw(call_track *t, const char *codec, int err)
     if (err == DUET_ERR_UNSUPPORTED)
         complain(t, "%s was negotiated, which this build cannot encode: choose another with --codec, VP8 for example",
                  codec);
-    else if (err == DUET_ERR_INVALID)
-        complain(t, "%s does not take the sound as it is: have it converted to a WAV of %s", codec,
-                 strcasecmp(codec, "opus") == 0 ? "48000 Hz, mono or stereo" : "8000 Hz, mono");
 }
 
-static void send_sound(const source *s, call_track *t, const duet_codec *codec, duet_time captured)
+static duet_audio_frame sound_of_file(const source *s)
 {
-    const duet_file_track *track = s->file ? call_file_track(s->file) : NULL;
+    const duet_file_track *track = call_file_track(s->file);
+
+    return (duet_audio_frame){(const int16_t *)(const void *)s->sample.data,
+                              s->sample.len / sizeof(int16_t) / track->channels, track->sample_rate, track->channels};
+}
+
+/* The sample as G.711 takes it, made once for all peers. @return false when there is none: the last, shorter one */
+static bool narrow(source *s, duet_audio_frame *frame)
+{
+    if (!s->narrower)
+        s->narrower = resampler_create(frame->channels, frame->sample_rate, 1, NARROW_RATE);
+    if (!s->narrower)
+        return false;
+    if (!s->is_narrowed) {
+        resampler_put(s->narrower, frame->samples, frame->count);
+        s->is_narrowed = resampler_take(s->narrower, s->narrow);
+    }
+    if (!s->is_narrowed) {
+        resampler_destroy(s->narrower); /* what follows is the file's beginning */
+        s->narrower = NULL;
+    }
+    *frame = (duet_audio_frame){s->narrow, NARROW_RATE / 50, NARROW_RATE, 1};
+    return s->is_narrowed;
+}
+
+static void send_sound(source *s, call_track *t, const duet_codec *codec, duet_time captured)
+{
     int16_t samples[RATE_MAX / 1000 * 20];
     duet_audio_frame frame = {.samples = samples, .channels = 1};
+    bool is_narrow = codec->clock_rate == NARROW_RATE;
 
-    if (track) {
-        frame =
-            (duet_audio_frame){(const int16_t *)(const void *)s->sample.data,
-                               s->sample.len / sizeof(int16_t) / track->channels, track->sample_rate, track->channels};
+    if (s->file) {
+        frame = sound_of_file(s);
+        if (is_narrow && (frame.sample_rate != NARROW_RATE || frame.channels != 1) && !narrow(s, &frame))
+            return;
     } else {
-        frame.sample_rate = codec->clock_rate == 8000 ? 8000 : RATE_MAX;
+        frame.sample_rate = is_narrow ? NARROW_RATE : RATE_MAX;
         frame.count = frame.sample_rate / 1000 * 20;
         duet_tone_fill(samples, frame.count, 1, frame.sample_rate, TONE_HZ, TONE_AMPLITUDE, s->counter * frame.count);
     }
@@ -188,7 +217,7 @@ static void send_picture(const source *s, call_track *t, const duet_codec *codec
     sent_raw(t, codec->name, duet_sender_send_video(t->sender, &frame, captured));
 }
 
-static void send_to(const source *s, call_track *t, duet_time captured)
+static void send_to(source *s, call_track *t, duet_time captured)
 {
     duet_codec codec;
 
@@ -245,6 +274,7 @@ static void send_next(source *s)
 
     if (s->picture)
         duet_pattern_fill(s->picture, MEDIA_WIDTH, MEDIA_HEIGHT, s->counter);
+    s->is_narrowed = false;
     for (call_peer *p = all->owner->peers; p; p = p->next) {
         if (!p->over && p->connection.pc)
             send_to(s, &p->tracks[s->kind], all->start + s->time);
@@ -478,20 +508,14 @@ void call_sending_stop(call_peer *p)
 
 /* ---- the sources ---- */
 
-/* What Opus encodes: RFC 7587 section 4.1, and what G.711 would take, too. */
 static bool check_sound(const call_file *file)
 {
     const duet_file_track *track = call_file_track(file);
-    const uint32_t rates[] = {8000, 12000, 16000, 24000, 48000};
-    bool has_rate = false;
 
-    for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
-        has_rate = has_rate || track->sample_rate == rates[i];
-    if (has_rate && track->channels <= 2)
+    if (track->channels <= RESAMPLE_CHANNELS_MAX)
         return true;
-    app_error("%s has %u Hz and %u channels: convert it to 48000 Hz and at most 2, with 'ffmpeg -i %s -ar 48000 -ac 2 "
-              "FILE.wav' for example",
-              call_file_name(file), track->sample_rate, track->channels, call_file_name(file));
+    app_error("%s has %u channels: convert it to at most 2, with 'ffmpeg -i %s -ac 2 FILE.wav' for example",
+              call_file_name(file), track->channels, call_file_name(file));
     return false;
 }
 
@@ -543,6 +567,7 @@ void call_sending_destroy(call_sending *all)
     duet_net_timer_cancel(all->timer);
     for (int i = 0; i < CALL_KINDS; i++) {
         call_file_close(all->sources[i].file);
+        resampler_destroy(all->sources[i].narrower);
         free(all->sources[i].picture);
     }
     free(all);
