@@ -17,14 +17,16 @@ static bool share_a_stream(const duet_receiver *a, const duet_receiver *b)
     return false;
 }
 
-/* What was played last, when, and when it was captured. */
+/* The stream of which something was played last, and when that was captured. */
 static pc_receive *played(const duet_receiver *receiver, uint64_t *captured)
 {
+    pc_receive *last = NULL;
+
     for (pc_receive *r = receiver->streams; r; r = r->next) {
-        if (r->stream && r->has_played && duet_receive_stream_ntp_of(r->stream, r->played_timestamp, captured))
-            return r;
+        if (r->stream && r->has_played && (!last || r->played_at > last->played_at))
+            last = r;
     }
-    return NULL;
+    return last && duet_receive_stream_ntp_of(last->stream, last->played_timestamp, captured) ? last : NULL;
 }
 
 static void bring_together(duet_receiver *sound, duet_receiver *pictures)

@@ -33,6 +33,7 @@ struct duet_receiver {
     duet_receiver_callbacks callbacks;
     bool is_announced;          /* on_track was queued for the track that the peer sends now */
     struct pc_receive *streams; /* peer/receive.c; a list, one for each SSRC */
+    struct pc_receive *speaker; /* … and the one of them that is played; NULL: the next that has a packet */
     bool drain_queued, is_draining;
     bool is_played;                          /* duet_receiver_read_audio was called */
     uint64_t played_samples, silent_samples; /* given to the player, and how many of them for want of others */

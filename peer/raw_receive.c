@@ -7,6 +7,8 @@
 #define SAMPLES_MAX   5760 /* 120 ms: the longest Opus packet, RFC 6716 section 2.1.4 */
 #define CHANNELS      2
 #define SILENCE_LEVEL 100 /* samples below are silence: the delay may change there */
+/* A stream whose packets stay away for so long, while those of another come, has given up the floor. */
+#define FLOOR_AFTER DUET_MS(200)
 
 static const duet_codec_ops *ops_of(const pc_receive *r)
 {
@@ -135,11 +137,26 @@ static int start_playout(pc_receive *r)
     return err;
 }
 
+/* One stream is played: the newest, until an older one goes on without it, as when a middlebox switches between SSRCs. */
+static bool has_floor(pc_receive *r, duet_time now)
+{
+    duet_receiver *receiver = r->receiver;
+    duet_receive_stream_stats stats;
+
+    if (receiver->speaker && receiver->speaker != r && receiver->speaker->stream) {
+        duet_receive_stream_get_stats(receiver->speaker->stream, &stats);
+        if (now < stats.last_packet + FLOOR_AFTER)
+            return false;
+    }
+    receiver->speaker = r;
+    return true;
+}
+
 bool pc_playout_packet(pc_receive *r, const duet_jitter_packet *packet)
 {
     struct pc_playout *p = r->playout;
 
-    if (!p)
+    if (!has_floor(r, packet->time) || !p)
         return false;
     if (p->clock_rate != r->codec.clock_rate) { /* its timestamps cannot be compared with those in the buffer */
         duet_audio_jitter_destroy(p->jitter);
@@ -287,19 +304,9 @@ static void take(const struct pc_playout *p, int16_t *out, size_t count, uint8_t
     }
 }
 
-/* The stream that speaks: a receiver has one, but for the moment in which a peer changes its SSRC. */
-static pc_receive *latest(const duet_receiver *receiver)
-{
-    pc_receive *r = receiver->streams;
-
-    while (r && !r->stream)
-        r = r->next;
-    return r;
-}
-
 int duet_receiver_read_audio(duet_receiver *receiver, int16_t *samples, size_t count, uint8_t channels)
 {
-    pc_receive *r = latest(receiver);
+    pc_receive *r = receiver->speaker && receiver->speaker->stream ? receiver->speaker : NULL;
     const duet_codec_ops *ops = receiver->transceiver->pc->config.codecs;
 
     if (receiver->transceiver->kind != DUET_SDP_AUDIO || channels < 1 || channels > 2)

@@ -17,7 +17,7 @@ void pc_receive_begin(duet_receiver *receiver, pc_transport *t, duet_receive_str
     r->transport = t;
     r->stream = stream;
     r->next = receiver->streams;
-    receiver->streams = r;
+    receiver->streams = receiver->speaker = r;
     duet_receive_stream_set_user(stream, r);
 }
 
@@ -32,6 +32,8 @@ static void forget_ended(duet_receiver *receiver)
             continue;
         }
         *link = r->next;
+        if (receiver->speaker == r)
+            receiver->speaker = NULL;
         pc_playout_destroy(r);
         duet_free(&receiver->transceiver->pc->env, r->redundancy);
         duet_video_jitter_destroy(r->frames);
