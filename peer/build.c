@@ -333,7 +333,8 @@ static int has_common_codec(const duet_pc *pc, const duet_sdp *offer, size_t i, 
     return DUET_OK;
 }
 
-/* One data section; media when its codecs are known and it needs no transport of its own (max-bundle). */
+/* One data section; media when its codecs are known and, with max-bundle, it needs no transport of its own but is "the first m=
+ * section": RFC 9429, 5.3.1. */
 static int accepts(const duet_pc *pc, const duet_sdp *offer, size_t i, bool *has_data, bool *accepted)
 {
     const duet_transceiver *t = pc_transceiver_of_mline(pc, i);
@@ -349,7 +350,7 @@ static int accepts(const duet_pc *pc, const duet_sdp *offer, size_t i, bool *has
     }
     if (!duet_sdp_media_is_rtp(offer, i) || !t || t->stopping)
         return DUET_OK;
-    if (pc->config.bundle_policy == DUET_BUNDLE_MAX_BUNDLE && !duet_sdp_bundle_tag(offer, i, &tag))
+    if (pc->config.bundle_policy == DUET_BUNDLE_MAX_BUNDLE && i > 0 && !duet_sdp_bundle_tag(offer, i, &tag))
         return DUET_OK;
     return has_common_codec(pc, offer, i, t, accepted);
 }

@@ -51,7 +51,7 @@ typedef enum duet_pc_state {
 
 /** W3C RTCBundlePolicy. */
 typedef enum duet_bundle_policy {
-    DUET_BUNDLE_MAX_BUNDLE = 0, /**< one transport; sections that the peer does not bundle are rejected */
+    DUET_BUNDLE_MAX_BUNDLE = 0, /**< one transport; media that the peer does not bundle is rejected, unless first */
     DUET_BUNDLE_BALANCED,
 } duet_bundle_policy;
 
