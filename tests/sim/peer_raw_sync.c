@@ -11,7 +11,7 @@ typedef struct call {
     duet_sender *audio, *video;
     duet_receiver *sound;
     duet_time encoding; /* how long a picture takes before it is sent */
-    bool running;
+    bool running, never_pauses;
     uint32_t counter;
     uint64_t position;
     uint8_t picture[WIDTH * HEIGHT * 3 / 2];
@@ -38,7 +38,7 @@ static void send_sound(void *arg)
     duet_time now = duet_sim_now(c->world->sim);
     int16_t samples[960];
     duet_audio_frame frame = {samples, 960, 48000, 1};
-    bool speaks = c->position / 48000 % 2 == 0;
+    bool speaks = c->never_pauses || c->position / 48000 % 2 == 0;
 
     if (!c->running)
         return;
@@ -154,6 +154,39 @@ static void other_streams_wait_for_nobody(void **state)
     call_end(c);
 }
 
+/* What cannot be done while somebody speaks without a pause is not saved up for later. */
+static void sound_that_could_not_wait_waits_no_longer_than_it_has_to(void **state)
+{
+    (void)state;
+    call *c = call_connected(DUET_MS(300), "one", "one");
+
+    c->never_pauses = true;
+    world_run(c->world, DUET_SECONDS(60));
+    c->never_pauses = false;
+    for (int i = 0; i < 15; i++) {
+        world_run(c->world, DUET_SECONDS(2));
+        assert_true(sound_waits(c) < 0.4);
+    }
+    assert_true(sound_waits(c) > 0.25);
+    call_end(c);
+}
+
+static void sound_does_not_wait_for_pictures_that_have_ended(void **state)
+{
+    (void)state;
+    call *c = call_connected(DUET_MS(300), "one", "one");
+
+    world_run(c->world, DUET_SECONDS(20));
+    assert_true(sound_waits(c) > 0.25);
+    assert_int_equal(duet_sender_replace_track(c->video, NULL), DUET_OK);
+    world_run(c->world, DUET_SECONDS(20));
+    assert_true(sound_waits(c) < 0.1);
+    assert_int_equal(duet_sender_replace_track(c->video, "again"), DUET_OK);
+    world_run(c->world, DUET_SECONDS(20));
+    assert_true(sound_waits(c) > 0.25);
+    call_end(c);
+}
+
 static void find_playout(void *user, duet_stats_kind kind, const char *id, const duet_stat *members, size_t count)
 {
     (void)id;
@@ -192,6 +225,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sound_waits_for_pictures_that_are_late),
+        cmocka_unit_test(sound_that_could_not_wait_waits_no_longer_than_it_has_to),
+        cmocka_unit_test(sound_does_not_wait_for_pictures_that_have_ended),
         cmocka_unit_test(other_streams_wait_for_nobody),
         cmocka_unit_test(what_is_in_time_does_not_wait),
         cmocka_unit_test(statistics_tell_how_much_was_played),
