@@ -2,6 +2,7 @@
  * (RFC 9429 sections 5.9 to 5.11). The peer's parameters reach the transports only when an answer is set, so a rolled
  * back offer leaves no trace in them. */
 #include "peer/internal.h"
+#include <stdio.h>
 #include <string.h>
 
 /* The transport whose credentials stand in the section: the description was made from it. */
@@ -39,11 +40,33 @@ static int reserve_sections(duet_pc *pc, size_t count)
     return DUET_OK;
 }
 
+/* Without one from the description it follows from the place, so that both descriptions and the transceiver have the same. */
+void pc_section_mid(const duet_pc *pc, const duet_sdp *sdp, size_t i, char *out)
+{
+    duet_sdp_text mid = duet_sdp_media_mid(sdp, i);
+    const pc_section *s = i < pc->sections.count ? duet_array_at(&pc->sections, i) : NULL;
+    size_t taken;
+
+    if (mid.len > 0) {
+        duet_sdp_text_copy(mid, out, PC_MID_MAX + 1); /* the length was checked */
+    } else if (s && s->transport) {
+        memcpy(out, s->mid, sizeof(s->mid));
+    } else {
+        int len = snprintf(out, PC_MID_MAX + 1, "m%zu", i);
+        while (duet_sdp_find_mid(sdp, (duet_sdp_text){out, (size_t)len}, &taken) && len < PC_MID_MAX) {
+            memmove(out + 1, out, (size_t)len + 1);
+            len++;
+        }
+    }
+}
+
 static void take_up_section(duet_pc *pc, const duet_sdp *local, size_t i, pc_transport *t)
 {
     pc_section *s = duet_array_at(&pc->sections, i);
+    char mid[PC_MID_MAX + 1];
 
-    duet_sdp_text_copy(duet_sdp_media_mid(local, i), s->mid, sizeof(s->mid)); /* the length was checked */
+    pc_section_mid(pc, local, i, mid);
+    memcpy(s->mid, mid, sizeof(mid));
     s->kind = duet_sdp_media_at(local, i)->kind;
     s->transport = t;
 }

@@ -48,13 +48,14 @@ void pc_local_candidate(pc_transport *t, const duet_candidate *candidate)
 
     if (!s || s->transport != t || t->retired)
         return;
+    const duet_sdp *local = pc_local_sdp(pc); /* an answer to an offer without mids has none either */
     if (candidate) { /* the ufrag stands in the section; in the candidate it is for trickling */
         plain = *candidate;
         plain.ufrag[0] = 0;
     }
     add_to_description(pc->pending_local.sdp, t->owner, ufrag, candidate ? &plain : NULL);
     add_to_description(pc->current_local.sdp, t->owner, ufrag, candidate ? &plain : NULL);
-    snprintf(e.mid, sizeof(e.mid), "%s", s->mid);
+    (void)duet_sdp_text_copy(duet_sdp_media_mid(local, t->owner), e.mid, sizeof(e.mid));
     snprintf(e.ufrag, sizeof(e.ufrag), "%s", ufrag);
     if (candidate && duet_candidate_format(candidate, e.text, sizeof(e.text)) != DUET_OK)
         return;

@@ -226,6 +226,9 @@ int pc_check_certificates(duet_pc *pc, const duet_sdp *remote);
 int pc_check_local(duet_pc *pc, const duet_sdp *local);
 
 void pc_retire_transports(duet_pc *pc);
+/* The mid of an m-section: the one that it has, or else one that is made (RFC 9429 section 5.10) and stays.
+ * @param out  room for PC_MID_MAX + 1 */
+void pc_section_mid(const duet_pc *pc, const duet_sdp *sdp, size_t i, char *out);
 
 /* jsep.c */
 void pc_descriptions_free(duet_pc *pc);

@@ -204,7 +204,7 @@ static void roll_back(duet_pc *pc)
             continue;
         s->transport = NULL;
         s->kind = duet_sdp_media_at(agreed, i)->kind;
-        duet_sdp_text_copy(duet_sdp_media_mid(agreed, i), s->mid, sizeof(s->mid)); /* the length was checked */
+        pc_section_mid(pc, agreed, i, s->mid);
     }
     pc_media_roll_back(pc);
     for (size_t i = 0; i < pc->transport_count; i++)
@@ -292,6 +292,14 @@ static int parse(duet_pc *pc, const char *text, duet_sdp **out)
     return duet_sdp_parse(out, &pc->env, text ? text : "", text ? strlen(text) : 0, &pc->error);
 }
 
+/* A peer that writes no mids goes on without; any other one keeps them. */
+static bool keeps_mid(const duet_pc *pc, const duet_sdp *sdp, size_t i, const char *mid)
+{
+    duet_sdp_text given = duet_sdp_media_mid(sdp, i);
+
+    return duet_sdp_text_is(given, mid) || (given.len == 0 && duet_sdp_media_mid(pc->current_remote.sdp, i).len == 0);
+}
+
 /* A renegotiation keeps the m-sections in their places: RFC 9429 section 5.8. */
 static int check_continuity(duet_pc *pc, const duet_sdp *sdp)
 {
@@ -306,7 +314,7 @@ static int check_continuity(duet_pc *pc, const duet_sdp *sdp)
         const pc_section *s = duet_array_at(&pc->sections, i);
         if (!s->transport || is_about_to_be_recycled(pc, i))
             continue;
-        if (!duet_sdp_text_is(duet_sdp_media_mid(sdp, i), s->mid)) {
+        if (!keeps_mid(pc, sdp, i, s->mid)) {
             pc_error_set(pc, 0, 0, "m-section %zu had mid \"%s\": a section in use keeps its mid (RFC 9429, 5.2.2)", i,
                          s->mid);
             return DUET_ERR_MALFORMED;

@@ -14,7 +14,7 @@ static bool is_media(const duet_sdp *sdp, size_t i)
 static void associate(duet_transceiver *t, const duet_sdp *sdp, size_t i)
 {
     t->mline = i;
-    duet_sdp_text_copy(duet_sdp_media_mid(sdp, i), t->mid, sizeof(t->mid)); /* the length was checked */
+    pc_section_mid(t->pc, sdp, i, t->mid);
 }
 
 static void dissociate(duet_transceiver *t)
@@ -230,6 +230,8 @@ static void agree_extensions(pc_agreed *a, const duet_sdp *answer, size_t i)
         bool is_usable = id <= 255 && pc_extension_fits(answer, i, pc_extension_uri(k));
         a->extensions.ids[k] = is_usable ? (uint8_t)id : 0;
     }
+    if (duet_sdp_media_mid(answer, i).len == 0)
+        a->extensions.ids[DUET_RTP_EXT_MID] = 0; /* the peer has no name for what it would carry */
 }
 
 /* The second SSRC of the FID group that `ssrc` begins; 0: none. RFC 5576 section 4.2. */

@@ -483,7 +483,7 @@ DUET_API int duet_sdp_create_answer(duet_sdp **out, const duet_env *env, const d
 DUET_API int duet_sdp_check(const duet_sdp *sdp, duet_sdp_error *error);
 /** duet_sdp_check and what is particular to offers: setup (RFC 8842 section 5.2). */
 DUET_API int duet_sdp_check_offer(const duet_sdp *offer, duet_sdp_error *error);
-/** duet_sdp_check and: as many m-sections of the same kinds, protocols and mids; rejected sections stay rejected; BUNDLE
+/** duet_sdp_check and: as many m-sections of the same kinds, protocols and mids (or none); rejected sections stay rejected; BUNDLE
  *  groups within those of the offer; directions, setup, codecs and extension ids that answer the offered ones. `error` points into the answer. */
 DUET_API int duet_sdp_check_answer(const duet_sdp *offer, const duet_sdp *answer, duet_sdp_error *error);
 

@@ -500,6 +500,45 @@ static void what_needs_two_byte_headers_is_answered_when_those_may_be_mixed(void
     destroy_pair(&alice, &bob);
 }
 
+/* ---- a peer without mids ---- */
+
+static void sections_without_mids_get_some_and_can_be_offered_again(void **state)
+{
+    end alice, bob;
+    duet_pc_config config = end_config(&bob, 2);
+    (void)state;
+
+    config.bundle_policy = DUET_BUNDLE_BALANCED; /* without mids nothing can be bundled */
+    assert_int_equal(duet_pc_create(&bob.pc, &config), DUET_OK);
+    end_create_with_channel(&alice, 1);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    char *offer = end_offer(&alice), *without[3];
+    without[0] = sdp_replaced(offer, "a=group:BUNDLE 0 1 2\r\n", "");
+    without[1] = sdp_replaced(without[0], "a=mid:0\r\n", "");
+    without[2] = sdp_replaced(without[1], "a=mid:2\r\n", ""); /* the one in the middle is what might be made */
+    char *old = sdp_replaced(without[2], "a=mid:1\r\n", "a=mid:m0\r\n");
+    set_remote(&bob, DUET_SDP_OFFER, old);
+    set_local(&bob, DUET_SDP_ANSWER, NULL);
+    assert_string_not_equal(duet_transceiver_mid(at(&bob, 0)), "");
+    assert_string_equal(duet_transceiver_mid(at(&bob, 1)), "m0");
+    char *answer = end_local(&bob);
+    assert_null(strstr(answer, "a=mid:mm0"));
+    add(&bob, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    set_local(&bob, DUET_SDP_OFFER, NULL);
+    duet_sdp *sdp = local_of(&bob);
+    assert_int_equal(duet_sdp_media_count(sdp), 4);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(duet_sdp_text_is(duet_sdp_media_mid(sdp, i), duet_transceiver_mid(at(&bob, i))));
+    duet_sdp_destroy(sdp);
+    for (size_t i = 0; i < 3; i++)
+        free(without[i]);
+    free(old);
+    free(offer);
+    free(answer);
+    destroy_pair(&alice, &bob);
+}
+
 /* ---- rollback ---- */
 
 static void a_rollback_of_an_offer_takes_back_what_it_made(void **state)
@@ -698,6 +737,7 @@ int main(void)
         cmocka_unit_test(payload_types_and_ids_of_the_peer_stay_when_we_offer),
         cmocka_unit_test(an_id_that_means_two_things_in_a_bundle_is_not_answered),
         cmocka_unit_test(what_needs_two_byte_headers_is_answered_when_those_may_be_mixed),
+        cmocka_unit_test(sections_without_mids_get_some_and_can_be_offered_again),
         cmocka_unit_test(a_rollback_of_an_offer_takes_back_what_it_made),
         cmocka_unit_test(a_rollback_of_a_section_used_again_leaves_it_rejected),
         cmocka_unit_test(both_offer_and_the_polite_one_gives_way),
