@@ -78,9 +78,10 @@ static void name_codec(entry *e)
     static const struct {
         const char *id, *name;
     } names[] = {{"V_VP8", "VP8"}, {"V_VP9", "VP9"}, {"V_AV1", "AV1"}, {"A_OPUS", "opus"}};
-    size_t len = e->codec_id.len < sizeof(e->track.codec) ? e->codec_id.len : sizeof(e->track.codec) - 1;
     char *codec = e->track.codec;
 
+    while (e->codec_id.len > 0 && e->codec_id.data[e->codec_id.len - 1] == 0) /* padding: RFC 8794 section 7.4 */
+        e->codec_id.len--;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (e->codec_id.len == strlen(names[i].id) && memcmp(e->codec_id.data, names[i].id, e->codec_id.len) == 0) {
             memcpy(codec, names[i].name, strlen(names[i].name) + 1);
@@ -88,6 +89,7 @@ static void name_codec(entry *e)
             return;
         }
     }
+    size_t len = e->codec_id.len < sizeof(e->track.codec) ? e->codec_id.len : sizeof(e->track.codec) - 1;
     for (size_t i = 0; i < len; i++)
         codec[i] = e->codec_id.data[i] > ' ' && e->codec_id.data[i] < 0x7F ? (char)e->codec_id.data[i] : '?';
 }

@@ -44,7 +44,7 @@ static void end(ebml *e, size_t at)
 #define CLUSTER "\x1F\x43\xB6\x75"
 #define UNKNOWN "\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF"
 
-static void track(ebml *e, char number, char type, const char *codec)
+static void track_of(ebml *e, char number, char type, const char *codec, size_t codec_len)
 {
     size_t at = begin(e, "\xAE");
 
@@ -54,11 +54,16 @@ static void track(ebml *e, char number, char type, const char *codec)
     PUT(e, "\x83\x81");
     put(e, &type, 1);
     size_t name = begin(e, "\x86");
-    put(e, codec, strlen(codec));
+    put(e, codec, codec_len);
     end(e, name);
     if (type == 1)
         ELEMENT(e, "\xE0", "\xB0\x82\x02\x80\xBA\x82\x01\xE0");
     end(e, at);
+}
+
+static void track(ebml *e, char number, char type, const char *codec)
+{
+    track_of(e, number, type, codec, strlen(codec));
 }
 
 /* A header, a segment of unknown size, and two tracks: 1 is VP8, 2 is Opus. */
@@ -206,6 +211,29 @@ static void laced_frames_are_given_one_by_one(void **state)
                   "\x78"
                   "b",
                   220000, true);
+    files_trip_free(&t);
+}
+
+/* RFC 8794 section 7.4. GStreamer ends them so. */
+static void names_of_codecs_may_be_padded_with_zeros(void **state)
+{
+    (void)state;
+    ebml *e = calloc(1, sizeof(*e));
+
+    assert_non_null(e);
+    ELEMENT(e, "\x1A\x45\xDF\xA3", "\x42\x82\x84webm");
+    PUT(e, SEGMENT UNKNOWN);
+    size_t at = begin(e, TRACKS);
+    track_of(e, 1, 1, "V_VP8\0", 6);
+    track_of(e, 2, 2, "A_OPUS\0\0", 8);
+    track_of(e, 3, 2, "A_PCM/INT/LIT\0", 14);
+    end(e, at);
+    files_trip t = file_read(e);
+    assert_int_equal(t.err, DUET_OK);
+    assert_int_equal(t.track_count, 3);
+    assert_string_equal(t.tracks[0].codec, "VP8");
+    assert_string_equal(t.tracks[1].codec, "opus");
+    assert_string_equal(t.tracks[2].codec, "A_PCM/INT/LIT");
     files_trip_free(&t);
 }
 
@@ -488,6 +516,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clusters_of_unknown_size_end_where_another_begins),
         cmocka_unit_test(laced_frames_are_given_one_by_one),
+        cmocka_unit_test(names_of_codecs_may_be_padded_with_zeros),
         cmocka_unit_test(what_stands_behind_the_segment_is_nothing),
         cmocka_unit_test(sizes_past_the_end_are_refused),
         cmocka_unit_test(hostile_lacing_is_refused),
