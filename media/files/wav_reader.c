@@ -12,7 +12,7 @@
 #define CHANNELS_MAX    8
 #define SAMPLE_RATE_MAX 384000
 #define BLOCKS_A_SECOND 50
-#define SIZE_UNKNOWN    0xFFFFFFFFu /* what is written where the length is not known: the data goes on to the end */
+#define SIZE_UNKNOWN    0xFFFFFFFFu /* what is written where the length is not known: the data goes on to the end; or 0 */
 
 enum {
     FORMAT_PCM = 1,
@@ -26,6 +26,7 @@ typedef struct wav {
     unsigned channels, rate;
     unsigned bytes;    /* of a sample of one channel */
     unsigned block;    /* samples of each channel in 20 ms */
+    uint64_t riff_end; /* offset in the file, as the header tells it */
     uint64_t left;     /* bytes of data */
     uint64_t position; /* samples of each channel that were given */
     int16_t *samples;  /* of one block */
@@ -39,6 +40,8 @@ static int read_riff(duet_file_reader *r, wav *s)
         return 0;
     if (memcmp(head.data, "RIFF", 4) != 0 || memcmp(head.data + 8, "WAVE", 4) != 0)
         return duet_file_fail(r, DUET_ERR_MALFORMED, 0, "a WAV file begins with \"RIFF\", a length and \"WAVE\"");
+    duet_read_skip(&head, 4);
+    s->riff_end = CHUNK_LEN + duet_read_le(&head, 4);
     duet_file_consume(r, RIFF_LEN);
     s->has_riff = true;
     return 1;
@@ -62,7 +65,9 @@ static int check_format(duet_file_reader *r, wav *s, unsigned tag, unsigned bits
     s->is_float = tag == FORMAT_FLOAT;
     s->bytes = bits / 8;
     if (!is_pcm && !(s->is_float && bits == 32))
-        return duet_file_fail(r, DUET_ERR_UNSUPPORTED, CHUNK_LEN, "WAV with the format 0x%04x and %u bits", tag, bits);
+        return duet_file_fail(
+            r, DUET_ERR_UNSUPPORTED, CHUNK_LEN,
+            "WAV with the format 0x%04x and %u bits: PCM of 8 to 32 and floating point of 32 are read", tag, bits);
     if (s->channels == 0 || s->channels > CHANNELS_MAX || s->rate == 0 || s->rate > SAMPLE_RATE_MAX)
         return duet_file_fail(r, DUET_ERR_UNSUPPORTED, CHUNK_LEN + 2, "WAV with %u channels of %u Hz", s->channels,
                               s->rate);
@@ -111,7 +116,7 @@ static int read_chunk(duet_file_reader *r, wav *s)
             return duet_file_fail(r, DUET_ERR_MALFORMED, 0, "data before its format");
         duet_file_consume(r, CHUNK_LEN);
         s->left = size;
-        s->is_endless = size == SIZE_UNKNOWN;
+        s->is_endless = size == SIZE_UNKNOWN || (size == 0 && s->riff_end <= r->offset);
         s->has_data = true;
         return 1;
     }
