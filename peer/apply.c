@@ -71,6 +71,21 @@ static void take_up_section(duet_pc *pc, const duet_sdp *local, size_t i, pc_tra
     s->transport = t;
 }
 
+static pc_transport *transport_at(const duet_pc *pc, size_t i)
+{
+    return i < pc->sections.count ? ((const pc_section *)duet_array_at(&pc->sections, i))->transport : NULL;
+}
+
+/* Candidates are told of the section that owns the transport: when that is rejected, of the next one that uses it. */
+static void pass_on_ownership(duet_pc *pc)
+{
+    for (size_t i = 0; i < pc->sections.count; i++) {
+        pc_transport *t = transport_at(pc, i);
+        if (t && transport_at(pc, t->owner) != t)
+            t->owner = i;
+    }
+}
+
 static void ask_for_gathering(pc_transport *t, const duet_sdp *local, size_t i)
 {
     duet_ice_credentials ice;
@@ -120,6 +135,7 @@ int pc_apply_local(duet_pc *pc, const duet_sdp *local)
         if (t)
             ask_for_gathering(t, local, i);
     }
+    pass_on_ownership(pc);
     return DUET_OK;
 }
 

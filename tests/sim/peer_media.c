@@ -443,6 +443,40 @@ static void stop_in_callback(void *user, duet_receiver *receiver, const duet_inc
     duet_pc_close(f->world->bob.pc);
 }
 
+/* The m-section that stood for the transport is rejected in the offer that restarts ICE. */
+static void a_restart_beside_a_stop_tells_the_new_candidates(void **state)
+{
+    duet_sim_link link = {.delay = DUET_MS(20)};
+    world *w = world_new(8, &link);
+    duet_sender *sender;
+    duet_sdp *sdp;
+    char *text;
+    (void)state;
+
+    w->signaling_delay = DUET_MS(200); /* she gathers before the answer is there */
+    world_create_peers(w);
+    assert_int_equal(duet_pc_add_track(w->alice.pc, DUET_SDP_AUDIO, NULL, NULL, 0, &sender), DUET_OK);
+    world_connect(w, DUET_SECONDS(10));
+    w->alice.candidates = 0;
+    duet_transceiver_stop(duet_sender_transceiver(sender));
+    duet_pc_restart_ice(w->alice.pc);
+    world_offer(w);
+    world_run(w, DUET_MS(100));
+    assert_true(w->alice.candidates > 0);
+    assert_int_equal(duet_pc_local_description(w->alice.pc, NULL, &text), DUET_OK);
+    assert_int_equal(duet_sdp_parse(&sdp, NULL, text, strlen(text), NULL), DUET_OK);
+    assert_true(duet_sdp_media_is_rejected(sdp, 0));
+    assert_true(duet_sdp_has(sdp, 1, DUET_SDP_CANDIDATE));
+    world_send_every(w, DUET_MS(20));
+    world_run(w, DUET_SECONDS(5));
+    w->sending = false;
+    world_run(w, DUET_SECONDS(2));
+    world_assert_all_arrived(w);
+    duet_sdp_destroy(sdp);
+    duet_free(&w->alice.env, text);
+    world_end(w);
+}
+
 static void closing_in_a_frame_callback_is_legal(void **state)
 {
     duet_sim_link link = {.delay = DUET_MS(10)};
@@ -468,6 +502,7 @@ int main(void)
         cmocka_unit_test(heavy_loss_is_survived),
         cmocka_unit_test(hold_stops_and_resume_starts_media),
         cmocka_unit_test(statistics_tell_of_both_ends),
+        cmocka_unit_test(a_restart_beside_a_stop_tells_the_new_candidates),
         cmocka_unit_test(closing_in_a_frame_callback_is_legal),
     };
 
