@@ -130,13 +130,17 @@ static void take_msid(duet_receiver *r, const duet_sdp *remote, size_t i)
     }
 }
 
+static bool sends(const duet_sdp *remote, size_t i)
+{
+    return (duet_sdp_media_direction(remote, i) & DUET_SDP_SENDONLY) && !duet_sdp_media_is_rejected(remote, i);
+}
+
 /* W3C 4.4.1.5, "process the addition of a remote track" and its removal, which here is a flag. */
 static void process_remote_track(duet_transceiver *t, const duet_sdp *remote, size_t i)
 {
     duet_receiver *r = &t->receiver;
-    bool sends = (duet_sdp_media_direction(remote, i) & DUET_SDP_SENDONLY) && !duet_sdp_media_is_rejected(remote, i);
 
-    if (!sends) {
+    if (!sends(remote, i)) {
         r->is_announced = false;
         return;
     }
@@ -152,6 +156,16 @@ void pc_media_apply_remote(duet_pc *pc, const duet_sdp *remote)
         if (t && is_media(remote, i) && !t->stopping)
             process_remote_track(t, remote, i);
     }
+}
+
+/* What an offer that is rolled back said of the peer's track is taken back: said again, it is news. */
+static void restore_remote_track(duet_transceiver *t)
+{
+    const duet_sdp *agreed = t->pc->current_remote.sdp;
+
+    t->receiver.is_announced = sends(agreed, t->mline);
+    if (t->receiver.is_announced)
+        take_msid(&t->receiver, agreed, t->mline);
 }
 
 /* ---- an answer ---- */
@@ -359,8 +373,11 @@ void pc_media_roll_back(duet_pc *pc)
 {
     for (size_t i = pc->transceivers.count; i-- > 0;) {
         duet_transceiver *t = pc_transceiver_at(pc, i);
+        if (t->is_stable && !t->stopped)
+            restore_remote_track(t);
         if (t->is_stable || t->mline == PC_NOWHERE)
             continue;
+        t->receiver.is_announced = false;
         pc_media_end(t); /* of a provisional answer */
         dissociate(t);
         if (t->by_remote_offer)

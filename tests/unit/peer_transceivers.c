@@ -691,6 +691,37 @@ static void a_track_is_told_once_and_again_after_it_was_away(void **state)
     destroy_pair(&alice, &bob);
 }
 
+static void a_track_of_an_offer_that_is_rolled_back_is_told_again_when_it_is_offered_again(void **state)
+{
+    static const char *const first[] = {"first"}, *const second[] = {"second"};
+    end alice, bob;
+    duet_sender *sender;
+    (void)state;
+
+    end_create(&alice, 1);
+    duet_pc_config config = end_config(&bob, 2);
+    config.on_track = on_track;
+    assert_int_equal(duet_pc_create(&bob.pc, &config), DUET_OK);
+    duet_transceiver *video = add(&alice, DUET_SDP_VIDEO, DUET_SDP_RECVONLY);
+    assert_int_equal(duet_pc_add_track(alice.pc, DUET_SDP_AUDIO, NULL, first, 1, &sender), DUET_OK);
+    negotiate(&alice, &bob);
+    assert_int_equal(bob.other_events / 1000, 1);
+    duet_receiver *audio = duet_transceiver_receiver(at(&bob, 1));
+
+    duet_transceiver_set_direction(video, DUET_SDP_SENDRECV);
+    assert_int_equal(duet_sender_set_streams(sender, second, 1), DUET_OK);
+    char *offer = end_offer(&alice);
+    set_remote(&bob, DUET_SDP_OFFER, offer);
+    assert_int_equal(bob.other_events / 1000, 2);
+    assert_string_equal(duet_receiver_stream_id(audio, 0), "second");
+    set_remote(&bob, DUET_SDP_ROLLBACK, NULL);
+    assert_string_equal(duet_receiver_stream_id(audio, 0), "first");
+    set_remote(&bob, DUET_SDP_OFFER, offer);
+    assert_int_equal(bob.other_events / 1000, 3);
+    free(offer);
+    destroy_pair(&alice, &bob);
+}
+
 /* ---- bounds ---- */
 
 static void what_cannot_be_is_refused(void **state)
@@ -744,6 +775,7 @@ int main(void)
         cmocka_unit_test(negotiation_is_needed_for_what_the_peer_does_not_know),
         cmocka_unit_test(a_transceiver_that_was_stopped_before_any_offer_is_forgotten),
         cmocka_unit_test(a_track_is_told_once_and_again_after_it_was_away),
+        cmocka_unit_test(a_track_of_an_offer_that_is_rolled_back_is_told_again_when_it_is_offered_again),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
 
