@@ -276,7 +276,7 @@ static int install(duet_pc *pc, bool is_local, duet_sdp_type type, duet_sdp *sdp
         pc_deliver_early_candidates(pc);
     if (type != DUET_SDP_OFFER) {
         pc_apply_negotiated(pc, pc->pending_local.sdp, pc->pending_remote.sdp, local_is_offer);
-        pc_media_apply_negotiated(pc, pc->pending_local.sdp, pc->pending_remote.sdp, local_is_offer);
+        pc_media_apply_negotiated(pc, type, pc->pending_local.sdp, pc->pending_remote.sdp, local_is_offer);
     }
     if (type == DUET_SDP_ANSWER)
         answered(pc);

@@ -131,8 +131,9 @@ int pc_media_prepare_remote(duet_pc *pc, duet_sdp_type type, const duet_sdp *rem
 /* A local description is set: transceivers get the mids of their sections. */
 void pc_media_apply_local(duet_pc *pc, duet_sdp_type type, const duet_sdp *local);
 void pc_media_apply_remote(duet_pc *pc, const duet_sdp *remote);
-/* Both sides are agreed. */
-void pc_media_apply_negotiated(duet_pc *pc, const duet_sdp *local, const duet_sdp *remote, bool local_is_offer);
+/* Both sides are agreed; in a provisional answer what is refused may still be accepted. */
+void pc_media_apply_negotiated(duet_pc *pc, duet_sdp_type type, const duet_sdp *local, const duet_sdp *remote,
+                               bool local_is_offer);
 void pc_media_become_stable(duet_pc *pc);
 void pc_media_roll_back(duet_pc *pc);
 

@@ -344,15 +344,17 @@ static void stop(duet_transceiver *t)
     dissociate(t);
 }
 
-void pc_media_apply_negotiated(duet_pc *pc, const duet_sdp *local, const duet_sdp *remote, bool local_is_offer)
+void pc_media_apply_negotiated(duet_pc *pc, duet_sdp_type type, const duet_sdp *local, const duet_sdp *remote,
+                               bool local_is_offer)
 {
     const duet_sdp *answer = local_is_offer ? remote : local;
 
     for (size_t i = 0; i < duet_sdp_media_count(answer); i++) {
         duet_transceiver *t = pc_transceiver_of_mline(pc, i);
-        if (!t || !is_media(answer, i))
+        bool is_rejected = duet_sdp_media_is_rejected(answer, i);
+        if (!t || !is_media(answer, i) || (is_rejected && type == DUET_SDP_PRANSWER))
             continue;
-        if (duet_sdp_media_is_rejected(answer, i))
+        if (is_rejected)
             stop(t);
         else if (agree(t, local, remote, local_is_offer, i) != DUET_OK)
             duet_log(&pc->env, DUET_LOG_ERROR, "peer", "m-section %zu: no memory: its media does not flow", i);

@@ -500,6 +500,31 @@ static void what_needs_two_byte_headers_is_answered_when_those_may_be_mixed(void
     destroy_pair(&alice, &bob);
 }
 
+static void what_a_provisional_answer_refuses_the_final_one_may_accept(void **state)
+{
+    end alice, bob;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    duet_transceiver *audio = add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    set_local(&alice, DUET_SDP_OFFER, NULL);
+    char *offer = end_local(&alice);
+    set_remote(&bob, DUET_SDP_OFFER, offer);
+    char *answer = end_answer(&bob);
+    char *port = sdp_replaced(answer, "m=audio 9", "m=audio 0");
+    char *refusal = sdp_replaced(port, "a=group:BUNDLE 0 1", "a=group:BUNDLE 1");
+    set_remote(&alice, DUET_SDP_PRANSWER, refusal);
+    assert_false(duet_transceiver_stopped(audio));
+    set_remote(&alice, DUET_SDP_ANSWER, answer);
+    assert_current(audio, DUET_SDP_SENDONLY);
+    free(offer);
+    free(answer);
+    free(port);
+    free(refusal);
+    destroy_pair(&alice, &bob);
+}
+
 /* ---- a peer without mids ---- */
 
 static void sections_without_mids_get_some_and_can_be_offered_again(void **state)
@@ -768,6 +793,7 @@ int main(void)
         cmocka_unit_test(payload_types_and_ids_of_the_peer_stay_when_we_offer),
         cmocka_unit_test(an_id_that_means_two_things_in_a_bundle_is_not_answered),
         cmocka_unit_test(what_needs_two_byte_headers_is_answered_when_those_may_be_mixed),
+        cmocka_unit_test(what_a_provisional_answer_refuses_the_final_one_may_accept),
         cmocka_unit_test(sections_without_mids_get_some_and_can_be_offered_again),
         cmocka_unit_test(a_rollback_of_an_offer_takes_back_what_it_made),
         cmocka_unit_test(a_rollback_of_a_section_used_again_leaves_it_rejected),
