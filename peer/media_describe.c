@@ -288,6 +288,21 @@ static void agree_ssrcs(pc_agreed *a, const duet_sdp *remote, size_t i)
     a->rtx_ssrc_count = a->ssrc_count;
 }
 
+/* Whether the description names the streams that the track is in now. */
+static bool names_streams(const duet_sdp *local, size_t i, const duet_sender *s)
+{
+    duet_sdp_value v;
+    size_t cursor = 0, count = 0;
+
+    while (duet_sdp_next(local, i, DUET_SDP_MSID, &cursor, &v)) {
+        if (duet_sdp_text_is(v.as.msid.stream, "-"))
+            continue;
+        if (count >= s->stream_count || !duet_sdp_text_is(v.as.msid.stream, s->stream_ids[count++]))
+            return false;
+    }
+    return count == s->stream_count;
+}
+
 /* a=msid as the peer was told, and what the description asked for: W3C 4.7.3 compares with them. */
 static void remember_told(duet_transceiver *t, const duet_sdp *local, const duet_sdp *remote, bool local_is_offer,
                           size_t i)
@@ -297,7 +312,7 @@ static void remember_told(duet_transceiver *t, const duet_sdp *local, const duet
     size_t cursor = 0;
 
     t->told_msid[0] = 0;
-    if (duet_sdp_next(local, i, DUET_SDP_MSID, &cursor, &v))
+    if (names_streams(local, i, &t->sender) && duet_sdp_next(local, i, DUET_SDP_MSID, &cursor, &v))
         (void)duet_sdp_text_copy(v.as.msid.track, t->told_msid, sizeof(t->told_msid));
     t->asked_direction = told;
     if (!local_is_offer) {

@@ -508,12 +508,23 @@ int duet_sender_replace_track(duet_sender *sender, const char *track_id)
     return DUET_OK;
 }
 
+static bool has_streams(const duet_sender *s, const char *const *ids, size_t count)
+{
+    for (size_t i = 0; i < count && count == s->stream_count; i++) {
+        if (!ids[i] || strcmp(s->stream_ids[i], ids[i]) != 0)
+            return false;
+    }
+    return count == s->stream_count;
+}
+
 int duet_sender_set_streams(duet_sender *sender, const char *const *stream_ids, size_t count)
 {
     duet_transceiver *t = sender->transceiver;
 
     if (t->stopped || t->pc->is_closed)
         return DUET_ERR_STATE;
+    if (has_streams(sender, stream_ids, count))
+        return DUET_OK;
     int err = set_streams(sender, stream_ids, count);
     if (err != DUET_OK)
         return err;

@@ -666,6 +666,38 @@ static void negotiation_is_needed_for_what_the_peer_does_not_know(void **state)
     destroy_pair(&alice, &bob);
 }
 
+static void streams_that_the_peer_was_not_told_need_a_negotiation_and_others_do_not(void **state)
+{
+    static const char *const streams[] = {"first", "second"};
+    end alice, bob;
+    duet_sender *sender;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    assert_int_equal(duet_pc_add_track(alice.pc, DUET_SDP_AUDIO, NULL, streams, 1, &sender), DUET_OK);
+    negotiate(&alice, &bob);
+    assert_int_equal(alice.negotiation_needed, 1);
+    assert_int_equal(duet_sender_set_streams(sender, streams, 1), DUET_OK);
+    assert_int_equal(alice.negotiation_needed, 1);
+
+    set_local(&alice, DUET_SDP_OFFER, NULL);
+    char *offer = end_local(&alice);
+    assert_int_equal(duet_sender_set_streams(sender, streams, 2), DUET_OK); /* too late for this one */
+    set_remote(&bob, DUET_SDP_OFFER, offer);
+    set_local(&bob, DUET_SDP_ANSWER, NULL);
+    char *answer = end_local(&bob);
+    set_remote(&alice, DUET_SDP_ANSWER, answer);
+    duet_pc_tick(alice.pc, 1);
+    assert_int_equal(alice.negotiation_needed, 2);
+    negotiate(&alice, &bob);
+    duet_pc_tick(alice.pc, 2);
+    assert_int_equal(alice.negotiation_needed, 2);
+    assert_string_equal(duet_receiver_stream_id(duet_transceiver_receiver(at(&bob, 0)), 1), "second");
+    free(offer);
+    free(answer);
+    destroy_pair(&alice, &bob);
+}
+
 static void a_transceiver_that_was_stopped_before_any_offer_is_forgotten(void **state)
 {
     end alice;
@@ -799,6 +831,7 @@ int main(void)
         cmocka_unit_test(a_rollback_of_a_section_used_again_leaves_it_rejected),
         cmocka_unit_test(both_offer_and_the_polite_one_gives_way),
         cmocka_unit_test(negotiation_is_needed_for_what_the_peer_does_not_know),
+        cmocka_unit_test(streams_that_the_peer_was_not_told_need_a_negotiation_and_others_do_not),
         cmocka_unit_test(a_transceiver_that_was_stopped_before_any_offer_is_forgotten),
         cmocka_unit_test(a_track_is_told_once_and_again_after_it_was_away),
         cmocka_unit_test(a_track_of_an_offer_that_is_rolled_back_is_told_again_when_it_is_offered_again),
