@@ -185,6 +185,7 @@ struct duet_receive_stream {
 
     /* key frame requests */
     bool wants_keyframe, keyframe_due;
+    bool keyframe_rests; /* nothing comes: asked for with the next packet */
     uint8_t keyframe_tries, fir_sequence;
     bool has_asked;
     duet_time asked_keyframe;
@@ -215,6 +216,7 @@ void duet_receive_stream_report(duet_receive_stream *stream, duet_rtcp_report_bl
 /* Puts it among the streams whose feedback goes into the next RTCP packet. */
 void duet_receive_stream_has_feedback(duet_receive_stream *stream);
 void duet_keyframe_timer(void *owner, duet_time now);
+void duet_keyframe_packet_came(duet_receive_stream *stream, duet_time now);
 int duet_keyframe_write(duet_receive_stream *stream, duet_rtcp_writer *w, duet_time now);
 
 /* ---- our streams ------------------------------------------------------------------------------------------------- */

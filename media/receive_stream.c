@@ -128,6 +128,7 @@ void duet_receive_stream_end(duet_receive_stream *stream)
 void duet_receive_stream_touch(duet_receive_stream *stream, duet_time now)
 {
     stream->last_packet = now;
+    duet_keyframe_packet_came(stream, now);
     if (stream->session->newest == stream)
         return;
     unlink_stream(stream);

@@ -206,7 +206,7 @@ DUET_API bool duet_receive_stream_is_video(const duet_receive_stream *stream);
 DUET_API const duet_codec *duet_receive_stream_codec(const duet_receive_stream *stream, uint8_t payload_type);
 
 /** Asks for a key frame: a PLI, or a FIR when only that is negotiated. It is repeated after 200 ms, then each 3 s, until
- *  duet_receive_stream_got_keyframe. Legal in on_packet. */
+ *  duet_receive_stream_got_keyframe; while nothing has come for 30 s, with the next packet. Legal in on_packet. */
 DUET_API void duet_receive_stream_request_keyframe(duet_receive_stream *stream, duet_time now);
 DUET_API void duet_receive_stream_got_keyframe(duet_receive_stream *stream);
 /** Packets up to this extended sequence number are no longer waited for: no NACK asks for them. Legal in on_packet. */
