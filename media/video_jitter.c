@@ -304,6 +304,21 @@ bool duet_video_jitter_needs_keyframe(const duet_video_jitter *j)
     return j->needs_keyframe;
 }
 
+duet_time duet_video_jitter_keyframe_arrival(const duet_video_jitter *j)
+{
+    const duet_jitter_slot *first = duet_jitter_store_get(&j->store, j->plan.keyframe);
+    duet_time newest = 0;
+
+    for (int64_t s = j->plan.keyframe; first && s <= j->store.highest; s++) {
+        const duet_jitter_slot *slot = duet_jitter_store_get(&j->store, s);
+        if (slot && slot->packet.timestamp != first->packet.timestamp)
+            break;
+        if (slot && slot->packet.time > newest)
+            newest = slot->packet.time;
+    }
+    return newest;
+}
+
 void duet_video_jitter_lost(duet_video_jitter *j)
 {
     j->needs_keyframe = j->is_video;

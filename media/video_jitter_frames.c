@@ -319,6 +319,7 @@ static void plan_keyframe(duet_video_jitter *j)
         plan_frame(j, DUET_JITTER_GIVE, &frame, 0);
         return;
     }
+    j->plan.keyframe = frame.first;
     plan_giving_up(j, frame.last + 1);
     slot = find_keyframe(j, frame.last + 1, true);
     if (slot) {
@@ -331,7 +332,7 @@ void duet_video_jitter_replan(duet_video_jitter *j)
 {
     bool done = false;
 
-    j->plan = (duet_jitter_plan){.due = DUET_NEVER, .give_up = DUET_NEVER};
+    j->plan = (duet_jitter_plan){.due = DUET_NEVER, .give_up = DUET_NEVER, .keyframe = DUET_JITTER_NO_SEQUENCE};
     while (!done) {
         advance_over_filler(j);
         if (j->store.count == 0)

@@ -34,6 +34,7 @@ typedef struct duet_jitter_plan {
     duet_jitter_step step;
     duet_jitter_span frame;
     duet_time due;     /* of the frame */
+    int64_t keyframe;  /* the first packet of one that is awaited and not whole; DUET_JITTER_NO_SEQUENCE: none */
     duet_time give_up; /* when what is missing is no longer waited for; DUET_NEVER when nothing is */
 } duet_jitter_plan;
 

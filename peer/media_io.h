@@ -63,6 +63,7 @@ typedef struct pc_receive {
     duet_codec codec;
     struct pc_redundancy *redundancy; /* receive_red.c; NULL: none has come */
     uint64_t dropped;                 /* frames, when the last one was given out */
+    duet_time keyframe_expected;      /* one is on its way: it is asked for when it does not go on until then; 0: none */
     bool has_played;                  /* for lip sync: the last frame or piece, and when it is shown or heard */
     uint32_t played_timestamp;
     duet_time played_at, sync_delay;

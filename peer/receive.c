@@ -2,6 +2,8 @@
 #include "peer/media_io.h"
 #include <string.h>
 
+/* A key frame of which no packet comes for so long has to be asked for. */
+#define KEYFRAME_STALLS DUET_MS(200)
 /* Audio does not wait long for what is missing: it is asked for again only where NACK was agreed. */
 #define AUDIO_WAIT_MAX DUET_MS(100)
 
@@ -107,12 +109,25 @@ static void deliver_frame(pc_receive *r, const duet_jitter_frame *f)
         pc_decode_picture(r, &frame);
 }
 
+/* Unless one is on its way: on a slow path another one would only delay it. */
+static void ask_for_keyframe(pc_receive *r, duet_time now)
+{
+    duet_time newest = duet_video_jitter_keyframe_arrival(r->frames);
+
+    r->keyframe_expected = newest && newest + KEYFRAME_STALLS > now ? newest + KEYFRAME_STALLS : 0;
+    if (r->keyframe_expected)
+        duet_receive_stream_got_keyframe(r->stream);
+    else
+        duet_receive_stream_request_keyframe(r->stream, now);
+}
+
 /* Tells the session what the buffer still waits for. */
 static void ask_for_what_helps(pc_receive *r, duet_time now)
 {
     duet_receive_stream_skip_to(r->stream, duet_video_jitter_skipped_to(r->frames));
+    r->keyframe_expected = 0;
     if (duet_receive_stream_is_video(r->stream) && duet_video_jitter_needs_keyframe(r->frames))
-        duet_receive_stream_request_keyframe(r->stream, now);
+        ask_for_keyframe(r, now);
 }
 
 static void drain_stream(pc_receive *r)
@@ -213,10 +228,18 @@ void pc_receive_packet(duet_receive_stream *stream, const duet_rtp_arrival *arri
 
 /* ---- time ---- */
 
+static duet_time deadline_of(const pc_receive *r)
+{
+    if (!r->frames)
+        return DUET_NEVER;
+    duet_time deadline = duet_video_jitter_deadline(r->frames);
+    return r->keyframe_expected && r->keyframe_expected < deadline ? r->keyframe_expected : deadline;
+}
+
 void pc_receive_tick(duet_receiver *receiver, duet_time now)
 {
     for (pc_receive *r = receiver->streams; r; r = r->next) {
-        if (!r->stream || !r->frames || duet_video_jitter_deadline(r->frames) > now)
+        if (!r->stream || !r->frames || deadline_of(r) > now)
             continue;
         ask_for_what_helps(r, now);
         queue_drain(receiver);
@@ -228,7 +251,7 @@ duet_time pc_receive_deadline(const duet_receiver *receiver)
     duet_time first = DUET_NEVER;
 
     for (const pc_receive *r = receiver->streams; r; r = r->next) {
-        duet_time deadline = r->frames ? duet_video_jitter_deadline(r->frames) : DUET_NEVER;
+        duet_time deadline = deadline_of(r);
         first = deadline < first ? deadline : first;
     }
     return first;
