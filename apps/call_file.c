@@ -15,6 +15,7 @@ struct call_file {
     unsigned track;
     duet_file_track description;
     duet_file_sample first; /* was looked at when the file was opened */
+    duet_time origin; /* of the file's first sample, of whatever track: a recording of a broadcast may begin late */
     bool has_first, has_ended;
     resampler *resampler; /* NULL: the sound has a rate that codecs take */
     bool is_flushed;      /* the resampler has all of the file */
@@ -24,6 +25,13 @@ struct call_file {
 
 static const char *const known =
     "Ogg with Opus, WebM, IVF, WAV, YUV4MPEG2, and H.264 and H.265 in Annex B form are read";
+
+static const char *const sent = "VP8, VP9, AV1 and Opus can, and H.264 and H.265 from files in Annex B form";
+
+static bool is_raw(const duet_file_track *track)
+{
+    return strcmp(track->codec, "L16") == 0 || strcmp(track->codec, "I420") == 0;
+}
 
 static int fail(const call_file *f, int err)
 {
@@ -79,6 +87,7 @@ static int next_as_it_is(call_file *f, duet_file_sample *out)
     do
         got = next_of_any(f, out);
     while (got == 1 && out->track != f->track);
+    out->time -= f->origin < out->time ? f->origin : out->time;
     return got;
 }
 
@@ -111,17 +120,38 @@ int call_file_next(call_file *f, duet_file_sample *out)
     return f->resampler ? next_resampled(f, out) : next_as_it_is(f, out);
 }
 
+static bool is_sent(const duet_file_track *track)
+{
+    return is_raw(track) || duet_payload_format_of(track->codec) != DUET_PAYLOAD_NONE;
+}
+
+/* The first of the kind, where there is one of those with a codec that can be sent. */
+static const duet_file_track *choose_track(call_file *f)
+{
+    const duet_file_track *track, *chosen = NULL;
+
+    for (unsigned i = 0; (track = duet_file_reader_track(f->reader, i)); i++) {
+        if (track->is_video != f->wants_video || (chosen && (is_sent(chosen) || !is_sent(track))))
+            continue;
+        chosen = track;
+        f->track = i;
+    }
+    return chosen;
+}
+
 /* Finds the track and its first sample. */
 static bool find_track(call_file *f)
 {
-    const duet_file_track *track = NULL;
     int got = next_of_any(f, &f->first);
 
     if (got < 0)
         return false;
-    for (f->track = 0; (track = duet_file_reader_track(f->reader, f->track)); f->track++) {
-        if (track->is_video == f->wants_video)
-            break;
+    f->origin = f->first.time;
+    const duet_file_track *track = choose_track(f);
+    if (track && !is_sent(track)) {
+        app_error("%s: the codec of its %s is %s, which cannot be sent: %s", f->name,
+                  f->wants_video ? "pictures" : "sound", track->codec, sent);
+        return false;
     }
     if (!track) {
         app_error("%s has no %s%s", f->name, f->wants_video ? "pictures" : "sound",
@@ -130,6 +160,7 @@ static bool find_track(call_file *f)
                                    : ": give it to --video");
         return false;
     }
+    f->first.time = 0;
     if (got == 1 && f->first.track != f->track)
         got = next_as_it_is(f, &f->first);
     if (got == 0)
@@ -228,5 +259,5 @@ const duet_file_track *call_file_track(const call_file *f)
 
 bool call_file_is_raw(const call_file *f)
 {
-    return strcmp(f->description.codec, "L16") == 0 || strcmp(f->description.codec, "I420") == 0;
+    return is_raw(&f->description);
 }

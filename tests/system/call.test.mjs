@@ -201,6 +201,18 @@ for (const [audio, video] of [['sound.opus', 'pictures.ivf'], ['sound.wav', 'pic
   });
 }
 
+test('a file that was cut out of the middle of a broadcast is played at once', async () => {
+  const bytes = Buffer.from(readFileSync(file('pictures.ivf')));
+  const hour = BigInt(bytes.readUInt32LE(16) / bytes.readUInt32LE(20) * 3600);
+  for (let at = 32; at < bytes.length; at += 12 + bytes.readUInt32LE(at)) bytes.writeBigUInt64LE(bytes.readBigUInt64LE(at + 4) + hour, at + 4);
+  writeFileSync(file('late.ivf'), bytes);
+  const ann = await enter('late', 'ann', '--quiet');
+  const mine = await ended(await enter('late', 'ben', '--quiet', '--video', file('late.ivf')));
+  near(mine.seconds, 3.4, 1, 'as long as its pictures');
+  const { peers: [peer] } = await ended(ann);
+  assert.ok(peer.framesDecoded >= mine.peers[0].videoSent - 3 && peer.framesDecoded > 50, JSON.stringify(peer));
+});
+
 for (const [rate, channels, ...codec] of [[44100, 2], [11025, 1], [22050, 1], [96000, 2], [44100, 2, '--codec', 'PCMU'], [16000, 1, '--codec', 'PCMA']]) {
   test(`a WAV of ${rate} Hz is heard as it is${codec.length ? `, with ${codec[1]}` : ''}`, async () => {
     const name = `${rate}${codec[1] ?? ''}.wav`;
@@ -381,6 +393,7 @@ test('on a terminal the meter is one line, which is drawn again', async () => {
 test('what cannot be done is told before anything happens, and what to do instead', async () => {
   writeFileSync(file('noise.webm'), Buffer.from('this is no WebM, whatever its name says'));
   make('five.wav', 48000, 5);
+  make('avc.mkv', 'libx264', 5);
   writeFileSync(file('cut.webm'), readFileSync(file('both.webm')).subarray(0, 60));
   const there = ['--signaling', server.ws, '--token', await server.token('x')];
   const cases = [
@@ -390,6 +403,7 @@ test('what cannot be done is told before anything happens, and what to do instea
     [['r', ...there, '--video', file('sound.opus')], /sound\.opus has no pictures: give it to --audio/],
     [['r', ...there, '--audio', file('pictures.ivf')], /pictures\.ivf has no sound: give it to --video/],
     [['r', ...there, '--audio', file('five.wav')], /has 5 channels: convert it to at most 2, with 'ffmpeg -i/],
+    [['r', ...there, '--video', file('avc.mkv')], /the codec of its pictures is V_MPEG4\/ISO\/AVC, which cannot be sent: .* in Annex B form/],
     [['r', ...there, '--codec', 'VP99'], /there is no such codec: give VP8/],
     [['r', ...there, '--codec', 'H264'], /cannot encode it: give --video a file/],
     [['r', ...there, '--codec', 'VP9', '--video', file('both.webm')], /holds VP8, which goes out as it is: leave --codec away/],
