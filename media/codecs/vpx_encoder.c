@@ -10,6 +10,8 @@
 #define CLOCK             90000 /* ticks a second, as in RTP */
 #define SPEED_MAX_VP8     16    /* cpu-used, either way */
 #define SPEED_MAX_VP9     9
+#define PAUSE_STEPS       2     /* what lasts so many times as long as usual is a pause */
+#define USUAL_OF          4     /* about so many steps tell what is usual */
 #define SIZE_MAX_VPX      16383 /* VP8 has 14 bits, RFC 6386 section 9.1 */
 
 /* The rate control's model of the receiver's buffer, in milliseconds: small, because nobody waits in a call. */
@@ -27,6 +29,7 @@ struct duet_video_encoder {
     vpx_codec_iface_t *interface;
     vpx_codec_ctx_t codec;
     vpx_codec_enc_cfg_t settings;
+    int64_t last_time, usual_step; /* of the pictures, in ticks; no picture yet: last_pts < 0 */
     vpx_codec_pts_t last_pts;
 };
 
@@ -187,6 +190,7 @@ int duet_video_encoder_create(duet_video_encoder **out, const duet_video_encoder
     e->speed = config->speed;
     e->framerate = config->framerate ? config->framerate : FRAMERATE_DEFAULT;
     e->last_pts = -1;
+    e->usual_step = CLOCK / e->framerate;
     int err = configure(e, config);
     if (!err)
         err = open_codec(e);
@@ -229,15 +233,24 @@ static void wrap(vpx_image_t *image, const duet_video_frame *frame)
     }
 }
 
-/* Time stamps must grow, whatever the caller's clock does. */
+/* How long the picture before this one lasted. Never nothing, although the caller's clock may be set back; and no pause, or
+ * the rate control would spend the bits of all that time on one picture. Pictures that always come slowly are no pauses. */
+static int64_t step_to(duet_video_encoder *e, int64_t now)
+{
+    int64_t nominal = CLOCK / e->framerate, step = now > e->last_time ? now - e->last_time : nominal;
+    int64_t longest = PAUSE_STEPS * (e->usual_step > nominal ? e->usual_step : nominal);
+
+    e->usual_step += ((step < CLOCK ? step : CLOCK) - e->usual_step) / USUAL_OF;
+    return step < longest ? step : longest;
+}
+
 static vpx_codec_pts_t next_pts(duet_video_encoder *e, duet_time time)
 {
-    vpx_codec_pts_t pts = (vpx_codec_pts_t)(time / 100 * (CLOCK / 10000));
+    int64_t now = (int64_t)(time / 100 * (CLOCK / 10000));
 
-    if (pts <= e->last_pts)
-        pts = e->last_pts + 1;
-    e->last_pts = pts;
-    return pts;
+    e->last_pts = e->last_pts < 0 ? 0 : e->last_pts + step_to(e, now);
+    e->last_time = now;
+    return e->last_pts;
 }
 
 static void take_packet(duet_video_encoder *e, duet_encoded_frame *out)

@@ -201,6 +201,59 @@ static void time_may_stand_still(void **state)
     call_free(&c);
 }
 
+/* Pictures that are hard to encode, from `from` on. @return bytes */
+static size_t encode_noise(call *c, duet_time from, unsigned count, bool keyframe)
+{
+    duet_video_frame frame;
+    uint64_t seed = c->counter;
+    size_t bytes = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        duet_pattern_fill(c->picture, c->width, c->height, ++c->counter);
+        for (size_t k = 0; k < (size_t)c->width * c->height; k++)
+            c->picture[k] = (uint8_t)(c->picture[k] / 2 + test_random(&seed) % 16);
+        duet_pattern_frame(c->picture, c->width, c->height, &frame);
+        duet_time time = from + i * DUET_SECONDS(1) / RATE;
+        assert_int_equal(duet_video_encoder_encode(c->encoder, &frame, time, keyframe && i == 0, &c->last), DUET_OK);
+        bytes += c->last.len;
+    }
+    return bytes;
+}
+
+static void a_pause_saves_no_bits_for_the_picture_after_it(void **state)
+{
+    static const unsigned pauses[] = {1, 3, 8, 600}; /* seconds */
+    (void)state;
+
+    for (int i = 0; i < 2; i++) {
+        for (size_t k = 0; k < sizeof(pauses) / sizeof(pauses[0]); k++) {
+            call c = call_new(names[i], 640, 480, 300000);
+            duet_time now = DUET_SECONDS(1000);
+            encode_noise(&c, now, 2 * RATE, true);
+            size_t usual = encode_noise(&c, now + DUET_SECONDS(2), 1, true);
+            now += DUET_SECONDS(3 + pauses[k]);
+            size_t after = encode_noise(&c, now, 1, true);
+            print_message("%s: a key frame of %zu bytes, after %u s of %zu\n", names[i], usual, pauses[k], after);
+            assert_true(after < usual * 2);
+            call_free(&c);
+        }
+    }
+}
+
+static void a_clock_that_is_set_back_costs_no_bits(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        call c = call_new(names[i], 640, 480, 300000);
+        encode_noise(&c, DUET_SECONDS(5000), 4 * RATE, true);
+        size_t before = encode_noise(&c, DUET_SECONDS(5004), 4 * RATE, false);
+        encode_noise(&c, DUET_SECONDS(1000), 4 * RATE, false);
+        size_t after = encode_noise(&c, DUET_SECONDS(1004), 4 * RATE, false);
+        assert_in_range(after, before / 2, before * 2);
+        call_free(&c);
+    }
+}
+
 static void a_frame_without_its_key_frame_is_malformed(void **state)
 {
     (void)state;
@@ -454,6 +507,8 @@ int main(void)
         cmocka_unit_test(a_picture_of_another_size_is_followed),
         cmocka_unit_test(odd_sizes_and_foreign_strides_are_fine),
         cmocka_unit_test(time_may_stand_still),
+        cmocka_unit_test(a_pause_saves_no_bits_for_the_picture_after_it),
+        cmocka_unit_test(a_clock_that_is_set_back_costs_no_bits),
         cmocka_unit_test(a_frame_without_its_key_frame_is_malformed),
         cmocka_unit_test(a_larger_picture_than_allowed_is_not_decoded),
         cmocka_unit_test(what_is_hidden_behind_a_vp9_frame_is_not_decoded),
