@@ -2,7 +2,7 @@
 #include "app.h"
 #include "inspect_packet.h"
 #ifdef DUET_HAVE_MEDIA
-#include "inspect_extensions.h"
+#include "inspect_description.h"
 #endif
 #include <errno.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 
 #define INPUT_MAX (16u << 20)  /* of anything but captures, which are read packet by packet */
 #define FILE_MAX  (512u << 20) /* of a media file */
+#define SDP_MAX   (1u << 20)   /* of descriptions */
 #define HEAD_LEN  4            /* enough to know a capture */
 
 typedef struct inspect_command {
@@ -23,6 +24,7 @@ typedef struct inspect_command {
     uint8_t *key;
 #ifdef DUET_HAVE_MEDIA
     inspect_extensions extensions;
+    inspect_formats formats;
 #endif
 
     FILE *input;
@@ -135,6 +137,8 @@ static int print_message(inspect_command *c, const uint8_t *data, size_t len)
 #ifdef DUET_HAVE_MEDIA
     if (c->options.extensions && strcmp(c->kind->name, "rtp") == 0)
         err = inspect_extensions_name(c->options.extensions, data, len, model);
+    if (err == DUET_OK && c->options.formats && strcmp(c->kind->name, "rtp") == 0)
+        err = inspect_formats_name(c->options.formats, data, len, true, model);
     if (err != DUET_OK) {
         json_decref(model);
         return finish(err, c->kind->name, &error);
@@ -233,7 +237,9 @@ static int inspect_capture(inspect_command *c)
 #define CODEC_USAGE                                                                                                    \
     "  --codec NAME         payload: opus, PCMU, PCMA, VP8, VP9, H264, H265 or AV1\n"                                  \
     "  --extmap ID=NAME     rtp, and RTP of a capture: what a header extension means, as mid, transport-cc,\n"         \
-    "                       dependency-descriptor, video-layers-allocation, or its URI; may be repeated\n"
+    "                       dependency-descriptor, video-layers-allocation, or its URI; may be repeated\n"             \
+    "  --sdp FILE           the same, and what payload types mean, as a description says it: SDP, or JSON with a\n"    \
+    "                       member \"sdp\", such as the lines of duet peer; may be repeated\n"
 #else
 #define KINDS       WIRE_KINDS " and pcap"
 #define MEDIA_USAGE ""
@@ -263,6 +269,7 @@ enum {
     OPTION_COMPACT,
     OPTION_CODEC,
     OPTION_EXTMAP,
+    OPTION_SDP,
     OPTION_PASSWORD,
     OPTION_KEY,
     OPTION_HELP,
@@ -274,6 +281,7 @@ static const struct option long_options[] = {
     {"compact", no_argument, NULL, OPTION_COMPACT},
     {"codec", required_argument, NULL, OPTION_CODEC},
     {"extmap", required_argument, NULL, OPTION_EXTMAP},
+    {"sdp", required_argument, NULL, OPTION_SDP},
     {"password", required_argument, NULL, OPTION_PASSWORD},
     {"key", required_argument, NULL, OPTION_KEY},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -309,6 +317,52 @@ static bool parse_extmap(inspect_command *c, const char *value)
     return false;
 }
 
+#ifdef DUET_HAVE_MEDIA
+static bool take_description(inspect_command *c, const char *name, const uint8_t *data, size_t len)
+{
+    inspect_error error = {0};
+    char where[64] = "";
+
+    c->options.extensions = &c->extensions;
+    c->options.formats = &c->formats;
+    int err = inspect_description_add(&c->formats, &c->extensions, data, len, &error);
+    if (err == DUET_OK)
+        return true;
+    if (error.line > 0)
+        snprintf(where, sizeof(where), "line %zu, column %zu: ", error.line, error.column);
+    else if (error.offset > 0)
+        snprintf(where, sizeof(where), "offset %zu: ", error.offset);
+    app_error("--sdp %s: %s%s", name, where, err == DUET_ERR_MALFORMED ? error.reason : duet_strerror(err));
+    return false;
+}
+
+static bool parse_sdp(inspect_command *c, const char *name)
+{
+    FILE *f = strcmp(name, "-") == 0 ? stdin : fopen(name, "rbe");
+    uint8_t *data = malloc(SDP_MAX);
+    bool is_taken = false;
+
+    size_t len = f && data ? fread(data, 1, SDP_MAX, f) : 0;
+    if (!f || ferror(f))
+        app_error("--sdp %s: %s", name, strerror(errno));
+    else if (len == 0 || len == SDP_MAX)
+        app_error("--sdp %s: %s", name, len ? "this is too long for a description" : "the file is empty");
+    else
+        is_taken = take_description(c, name, data, len);
+    if (f && f != stdin)
+        fclose(f);
+    free(data);
+    return is_taken;
+}
+#else
+static bool parse_sdp(inspect_command *c, const char *name)
+{
+    (void)c;
+    app_error("--sdp %s: this build has no media", name);
+    return false;
+}
+#endif
+
 /* @return false after an error message */
 static bool parse_option(inspect_command *c, int option, const char *value)
 {
@@ -329,6 +383,8 @@ static bool parse_option(inspect_command *c, int option, const char *value)
         return true;
     case OPTION_EXTMAP:
         return parse_extmap(c, value);
+    case OPTION_SDP:
+        return parse_sdp(c, value);
     case OPTION_PASSWORD:
         c->secret = (inspect_secret){.password = value};
         c->options.secret = &c->secret;
@@ -372,7 +428,7 @@ static bool parse_kind(inspect_command *c, const char *name)
     if (c->codec)
         app_error("inspect: --codec is for payload");
     else if (c->options.extensions && strcmp(name, "rtp") != 0)
-        app_error("inspect: --extmap is for rtp and pcap");
+        app_error("inspect: --extmap and --sdp are for rtp and pcap");
     else if (c->options.roundtrip && !c->kind->encode)
         app_error("inspect: a %s is not written again: --roundtrip is for the other kinds", name);
     else

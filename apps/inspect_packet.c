@@ -4,7 +4,7 @@
 #include "inspect_layout.h"
 #include "inspect_stream.h"
 #ifdef DUET_HAVE_MEDIA
-#include "inspect_extensions.h"
+#include "inspect_description.h"
 #endif
 #include <string.h>
 
@@ -279,17 +279,53 @@ static void decode_header(duet_bytes bytes, const inspect_field *fields, json_t 
     inspect_set(record, "header", header);
 }
 
-/* SRTP encrypts the payload alone: what the header says can be read. */
-static int decode_rtp(duet_bytes bytes, const inspect_options *o, json_t *record)
-{
-    decode_header(bytes, rtp_fields, record);
 #ifdef DUET_HAVE_MEDIA
+
+/* Captures of our own have an interface with RTP and RTCP as they are inside SRTP: see pcapng.h. */
+static bool is_plain(const payload *p)
+{
+    static const uint8_t own[4] = {192, 0, 2, 1}, peer[4] = {192, 0, 2, 2};
+    bool is_outgoing = memcmp(p->from.ip, own, 4) == 0 && memcmp(p->to.ip, peer, 4) == 0;
+    bool is_incoming = memcmp(p->from.ip, peer, 4) == 0 && memcmp(p->to.ip, own, 4) == 0;
+
+    return p->from.family == DUET_AF_INET && (is_outgoing || is_incoming) && p->from.port == p->to.port &&
+           (p->from.port == 5004 || p->from.port == 5005);
+}
+
+/* What of a packet is not said in it. */
+static int name_rtp(duet_bytes bytes, const inspect_options *o, bool is_plain, json_t *model)
+{
+    int err = DUET_OK;
+
     if (o->extensions)
-        return inspect_extensions_name(o->extensions, bytes.data, bytes.len, json_object_get(record, "header"));
-#else
-    (void)o;
+        err = inspect_extensions_name(o->extensions, bytes.data, bytes.len, model);
+    if (err == DUET_OK && o->formats)
+        err = inspect_formats_name(o->formats, bytes.data, bytes.len, is_plain, model);
+    return err;
+}
+
 #endif
+
+/* SRTP encrypts the payload alone: what the header says can be read. */
+static int decode_media(const payload *p, duet_bytes bytes, const char *protocol, const inspect_options *o,
+                        json_t *record, inspect_counts *counts)
+{
+    bool is_rtp = strcmp(protocol, "rtp") == 0;
+
+    decode_header(bytes, is_rtp ? rtp_fields : rtcp_fields, record);
+#ifdef DUET_HAVE_MEDIA
+    int err = is_rtp ? name_rtp(bytes, o, false, json_object_get(record, "header")) : DUET_OK;
+    if (err != DUET_OK || !is_plain(p))
+        return err;
+    err = decode_message(inspect_kind_find(protocol), bytes, o, record, counts);
+    json_t *message = json_object_get(record, "message");
+    return err == DUET_OK && is_rtp && message ? name_rtp(bytes, o, true, message) : err;
+#else
+    (void)p;
+    (void)o;
+    (void)counts;
     return DUET_OK;
+#endif
 }
 
 /* |         Channel Number        |            Length             |   RFC 8656, 12.4 */
@@ -372,10 +408,8 @@ static int decode_payload(const payload *p, const inspect_options *o, json_t *re
             *wanted = keep_dcep(record);
         return err;
     }
-    if (strcmp(protocol, "rtp") == 0)
-        return decode_rtp(bytes, o, record);
-    if (strcmp(protocol, "rtcp") == 0)
-        decode_header(bytes, rtcp_fields, record);
+    if (strcmp(protocol, "rtp") == 0 || strcmp(protocol, "rtcp") == 0)
+        return decode_media(p, bytes, protocol, o, record, counts);
     return DUET_OK;
 }
 

@@ -6,12 +6,14 @@
 #include "pcap_reader.h"
 
 struct inspect_extensions;
+struct inspect_formats;
 
 typedef struct inspect_options {
     const char *kind; /* only these messages; NULL: all */
     bool roundtrip;
     const inspect_secret *secret;          /* NULL: integrity is not checked */
     struct inspect_extensions *extensions; /* what the ids of header extensions mean; NULL: not known */
+    const struct inspect_formats *formats; /* what payload types mean; NULL: not known */
 } inspect_options;
 
 typedef struct inspect_counts {

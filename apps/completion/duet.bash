@@ -6,7 +6,7 @@ _duet_connection_options="--ice-servers --relay --ca --tls-no-verify --mdns --tc
 _duet_options()
 {
     case $1 in
-        inspect) echo "--format --roundtrip --compact --codec --extmap --password --key --help" ;;
+        inspect) echo "--format --roundtrip --compact --codec --extmap --sdp --password --key --help" ;;
         peer) echo "--data --audio --video --codec --echo --chan --no-trickle --restart --setup --timeout --name --help $_duet_connection_options" ;;
         perf)
             echo "--local --size --seconds --ping-seconds --connections --streams --fresh-certificates --json --help" \
@@ -56,7 +56,7 @@ _duet_words()
 _duet_values()
 {
     case $2 in
-        --pcap | --keylog | --events | --secret | --certificate | --users | --ca-file | --tls-certificate | --tls-key | --turn-secret | \
+        --pcap | --keylog | --events | --sdp | --secret | --certificate | --users | --ca-file | --tls-certificate | --tls-key | --turn-secret | \
             --config) echo "file" ;;
         --web) echo "folder" ;;
         --format) echo "auto raw hex base64 pcap" ;;

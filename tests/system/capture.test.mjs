@@ -1,6 +1,6 @@
 // --pcap, --keylog and --events of commands that connect, read by tshark and by duet inspect. Run inside in_netns.sh.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -134,6 +134,25 @@ test('duet inspect agrees with tshark on every chunk and every STUN attribute', 
   const attributes = await tshark(file, 'stun', ['frame.number', 'stun.att.type']);
   assert.deepEqual(attributes.map(([frame, types]) => `${frame} ${types}`),
     records('stun').map((p) => `${p.frame} ${p.message.attributes.map((a) => a.type).join(',')}`));
+});
+
+test('plain RTP and RTCP of a call are decoded to the codec, also what was sent again', async () => {
+  const sdp = join(call.path, 'media.lines'), file = join(call.path, 'media.pcapng');
+  const options = ['--audio', '--video', '--timeout', '30', '--impair', 'loss=0.1,seed=5'];
+  const onLine = (from, line) => { if (line.sdp) appendFileSync(sdp, `${JSON.stringify(line)}\n`); return line; };
+  const { codes, log } = await match(command('duet', 'offer', [...options, '--pcap', file]), command('duet', 'answer', options), { onLine });
+  assert.deepEqual(codes, [0, 0], log());
+  const run = duet(['inspect', 'pcap', '--compact', '--roundtrip', '--sdp', sdp, file]);
+  assert.equal(run.code, 0, run.err);
+  const packets = run.out.trim().split('\n').map((line) => JSON.parse(line)).filter((p) => ['rtp', 'rtcp'].includes(p.protocol));
+  const plain = packets.filter((p) => p.message).map((p) => p.message), hidden = packets.filter((p) => !p.message);
+  assert.ok(plain.every((m) => m.roundtrip && !m.warning));
+  const of = (codec) => plain.filter((m) => m.codec === codec);
+  assert.ok(of('opus').length > 50 && of('opus').every((m) => m.content.duration === 0.02));
+  assert.ok(of('VP8').length > 20 && of('VP8').some((m) => m.content.keyFrame));
+  assert.ok(of('rtx').length > 0 && of('rtx').every((m) => m.originalPayloadType === of('VP8')[0].payloadType && m.content.codec === 'VP8'));
+  assert.ok(plain.some((m) => m.packets), 'RTCP');
+  assert.deepEqual([...new Set(hidden.filter((p) => p.protocol === 'rtp').map((p) => p.header.codec))].sort(), ['VP8', 'opus', 'rtx']);
 });
 
 test('duet perf --local writes the same three files', async () => {

@@ -1,10 +1,10 @@
 // duet inspect: RTP and RTCP in the clear, payloads of every codec, and media files.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { model, refusal } from './inspect.mjs';
-import { duet, root } from './tool.mjs';
+import { duet, folder, root } from './tool.mjs';
 import { bytes, ipv4, pcap, u16, u32, udp } from './wire.mjs';
 
 // ---- RTP
@@ -71,7 +71,50 @@ test('later packets of a capture refer to the structure of their stream', () => 
 test('an extension that does not exist is refused', () => {
   assert.match(refusal('rtp', rtp, '--extmap', '9=magic'), /--extmap 9=magic: give an id and what it means: 9=dependency-descriptor/);
   assert.match(refusal('rtp', rtp, '--extmap', 'mid=4'), /give an id/);
-  assert.match(refusal('rtcp', '', '--extmap', '4=mid'), /--extmap is for rtp and pcap/);
+  assert.match(refusal('rtcp', '', '--extmap', '4=mid'), /--extmap and --sdp are for rtp and pcap/);
+});
+
+// ---- with the description that the packets were agreed in
+
+const description = ['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 't=0 0', 'm=video 9 UDP/TLS/RTP/SAVPF 96 97 45', 'c=IN IP4 0.0.0.0', 'a=mid:0',
+  'a=rtpmap:96 VP8/90000', 'a=rtpmap:97 rtx/90000', 'a=fmtp:97 rtx-time=200;apt=96', 'a=rtpmap:45 AV1/90000', 'a=rtcp-mux',
+  'a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid', 'a=extmap:14/recvonly urn:example:unknown', ''];
+const vp8 = bytes('90e0 8123 e4 a0 1002009d012a8002e001');
+const typed = (type, payload) => bytes([0x90, type], u16(1), u32(2, 3), 'bede0001', '4030 0000', payload);
+
+test('a description tells what payload types and extensions mean', (t) => {
+  const path = folder(t);
+  const file = (name, text) => { writeFileSync(join(path, name), text); return ['--sdp', join(path, name)]; };
+  const sdp = description.join('\r\n');
+  const lines = [{ type: 'candidate', candidate: '' }, { type: 'offer', sdp }, { type: 'result' }].map((line) => JSON.stringify(line));
+  for (const given of [file('crlf', sdp), file('lf', description.join('\n')), file('pretty', JSON.stringify({ type: 'answer', sdp }, null, 2)),
+    file('lines', `${lines.join('\n')}\n`)]) {
+    const m = model('rtp', typed(96, vp8), ...given);
+    assert.deepEqual([m.codec, m.content.keyFrame, m.content.pictureId, m.extension.elements[0].value], ['VP8', true, 0x123, '0']);
+  }
+  const given = file('sdp', sdp);
+  const again = model('rtp', typed(97, bytes(u16(77), vp8)), ...given);
+  assert.deepEqual([again.codec, again.originalPayloadType, again.originalSequenceNumber], ['rtx', 96, 77]);
+  assert.deepEqual([again.content.codec, again.content.width], ['VP8', 640]);
+  assert.equal(model('rtp', typed(97, bytes()), ...given).content, undefined, 'a probe without payload');
+  assert.match(model('rtp', typed(96, bytes('90')), ...given).warning, /is none of VP8, or ends too early/);
+  assert.deepEqual([model('rtp', typed(100, vp8), ...given).codec], [undefined]);
+  const run = duet(['inspect', 'pcap', '--compact', ...given], pcap(101, [ipv4(udp(typed(96, vp8)))]));
+  assert.deepEqual([JSON.parse(run.out).header.codec, JSON.parse(run.out).message], ['VP8', undefined], 'of SRTP the header alone');
+});
+
+test('a file that is no description is refused, and where', (t) => {
+  const path = folder(t);
+  const message = (text) => {
+    writeFileSync(join(path, 'x'), text);
+    return refusal('rtp', rtp, '--sdp', join(path, 'x'));
+  };
+  assert.match(message('v=0\r\nm=video'), /--sdp .*x: line 2, column \d+: /);
+  assert.match(message('{"type":"offer"}'), /--sdp .*x: no object has a member "sdp"/);
+  assert.match(message('{"type":"offer","sdp":"v=1"}'), /--sdp .*x: line 1/);
+  assert.match(message('{"type":'), /--sdp .*x: offset \d/);
+  assert.match(message(''), /--sdp .*x: the file is empty/);
+  assert.match(refusal('rtp', rtp, '--sdp', join(path, 'missing')), /missing: No such file/);
 });
 
 // ---- RTCP
