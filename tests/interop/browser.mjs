@@ -21,6 +21,7 @@ const { values: options, positionals } = parseArgs({
     codec: { type: 'string' }, // preferred, for audio or video
     'media-optional': { type: 'boolean', default: false }, // it is offered, and need not flow
     'min-seconds': { type: 'string', default: '0' }, // of media, before it counts as passed
+    'min-estimate': { type: 'string', default: '0' }, // bit/s that it thinks it may send, before it counts as passed
     restart: { type: 'boolean', default: false },
     chan: { type: 'string', default: '{}' },
     'ice-servers': { type: 'string', default: '[]' },
@@ -110,6 +111,7 @@ async function main() {
       await page.evaluate(pageMain, {
         role, name, data: options.data, audio: options.audio, video: options.video, codec: options.codec,
         mediaOptional: options['media-optional'], minSeconds: Number(options['min-seconds']),
+        minEstimate: Number(options['min-estimate']),
         trickle: !options['no-trickle'], restart: options.restart, chan: JSON.parse(options.chan),
         iceServers: JSON.parse(options['ice-servers']), relay: options.relay, timeout: Number(options.timeout),
         stats: options.stats,

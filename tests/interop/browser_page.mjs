@@ -20,7 +20,8 @@ async function peerMain(options) {
   const early = [];
   let dataPassed = !options.data;
   const media = makeMediaTest({
-    pc, audio: options.audio, video: options.video, optional: options.mediaOptional, minSeconds: options.minSeconds, onPassed: passed,
+    pc, audio: options.audio, video: options.video, optional: options.mediaOptional, minSeconds: options.minSeconds,
+    minEstimate: options.minEstimate, onPassed: passed,
   });
 
   async function finish(ok, reason) {

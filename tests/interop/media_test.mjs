@@ -1,6 +1,6 @@
 // The media test of a page: sends a tone and the pattern with its frame counter, reads the counter of what arrives.
 // It is sent into the page as text, so it must not use anything from outside itself.
-export function makeMediaTest({ pc, audio, video, optional, minSeconds, onPassed }) {
+export function makeMediaTest({ pc, audio, video, optional, minSeconds, minEstimate, onPassed }) {
   const rows = 4;
   const blocks = 16;
   const state = { countersRead: 0, countersBackward: 0, framesShown: 0, keyFrames: 0 };
@@ -131,7 +131,7 @@ export function makeMediaTest({ pc, audio, video, optional, minSeconds, onPassed
   async function check() {
     await count();
     const enough = (!audio || state.audioPacketsReceived >= 50) &&
-      (!video || (state.videoPacketsReceived >= 50 && state.framesDecoded >= 15));
+      (!video || (state.videoPacketsReceived >= 50 && state.framesDecoded >= 15)) && (state.maxOutgoingBitrate ?? 0) >= minEstimate;
     if (passed || !enough || performance.now() - started < minSeconds * 1000) return;
     passed = true;
     onPassed();
