@@ -178,7 +178,7 @@ static void drop_played(duet_audio_jitter *j)
 static void count_delay(duet_audio_jitter *j, const duet_jitter_packet *packet)
 {
     if (packet->len > 0 && !packet->is_retransmission && !packet->is_redundancy)
-        duet_jitter_delay_add(&j->delay, packet->timestamp, packet->time);
+        (void)duet_jitter_delay_add(&j->delay, packet->timestamp, packet->time);
 }
 
 /* Its place has been played. How late it is counts, unless it is so old that it tells nothing. */

@@ -5,6 +5,7 @@
 #define WINDOW        DUET_SECONDS(1)
 #define FORGET_AT_END 0.002f /* half is forgotten after 350 arrivals */
 #define NEW_TIME_LINE ((int64_t)DUET_SECONDS(2))
+#define SLOWER_PATH   ((int64_t)DUET_MS(50))
 #define NONE          INT64_MAX
 
 void duet_jitter_delay_init(duet_jitter_delay *d, uint32_t clock_rate)
@@ -33,11 +34,32 @@ static void begin_time_line(duet_jitter_delay *d, int64_t transit, duet_time arr
     d->fastest[0] = d->base = transit;
 }
 
-static void find_base(duet_jitter_delay *d)
+/* What was late in comparison with arrivals that are forgotten now. */
+static void count_anew(duet_jitter_delay *d, unsigned buckets)
 {
+    for (unsigned i = 1; i < DUET_JITTER_BUCKETS; i++) {
+        d->histogram[i > buckets ? i - buckets : 0] += d->histogram[i];
+        d->histogram[i] = 0;
+    }
+}
+
+/* The base rises when the fastest arrival is forgotten. By much, and with arrivals all the time, it is another path, or a
+ * queue that stays. @return by how much it has become slower */
+static duet_time find_base(duet_jitter_delay *d)
+{
+    int64_t before = d->base;
+    unsigned known = 0;
+
     d->base = NONE;
-    for (unsigned i = 0; i < DUET_JITTER_WINDOWS; i++)
+    for (unsigned i = 0; i < DUET_JITTER_WINDOWS; i++) {
         d->base = d->fastest[i] < d->base ? d->fastest[i] : d->base;
+        known += d->fastest[i] != NONE;
+    }
+    if (d->base < before + SLOWER_PATH || known < DUET_JITTER_WINDOWS / 2)
+        return 0;
+    duet_time slower = (duet_time)(d->base - before);
+    count_anew(d, (unsigned)(slower / BUCKET));
+    return slower;
 }
 
 static void advance_windows(duet_jitter_delay *d, duet_time arrival)
@@ -69,7 +91,7 @@ static void count_delay(duet_jitter_delay *d, int64_t late)
     d->histogram[bucket] += weight;
 }
 
-void duet_jitter_delay_add(duet_jitter_delay *d, uint32_t timestamp, duet_time arrival)
+duet_time duet_jitter_delay_add(duet_jitter_delay *d, uint32_t timestamp, duet_time arrival)
 {
     int64_t units = d->is_started ? units_of(d, timestamp) : timestamp;
     int64_t transit = (int64_t)arrival - microseconds(d, units);
@@ -80,13 +102,14 @@ void duet_jitter_delay_add(duet_jitter_delay *d, uint32_t timestamp, duet_time a
     if (!d->is_started || late > NEW_TIME_LINE || late < -NEW_TIME_LINE) {
         d->is_started = true;
         begin_time_line(d, transit, arrival);
-        return;
+        return 0;
     }
     advance_windows(d, arrival);
     if (transit < d->fastest[d->window])
         d->fastest[d->window] = transit;
-    find_base(d);
+    duet_time slower = find_base(d);
     count_delay(d, transit - d->base);
+    return slower;
 }
 
 duet_time duet_jitter_delay_quantile(const duet_jitter_delay *d, float share)

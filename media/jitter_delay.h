@@ -22,8 +22,9 @@ typedef struct duet_jitter_delay {
 } duet_jitter_delay;
 
 void duet_jitter_delay_init(duet_jitter_delay *d, uint32_t clock_rate);
-/* One arrival. One that is seconds away from the others begins a new time line. */
-void duet_jitter_delay_add(duet_jitter_delay *d, uint32_t timestamp, duet_time arrival);
+/* One arrival. One that is seconds away from the others begins a new time line. @return by how much the path has turned out
+ * to be slower than before: what is expected has moved with it, and what lateness was counted has not been late */
+duet_time duet_jitter_delay_add(duet_jitter_delay *d, uint32_t timestamp, duet_time arrival);
 /* The time under which `share` of the arrivals were late. */
 duet_time duet_jitter_delay_quantile(const duet_jitter_delay *d, float share);
 /* When this timestamp would have arrived at the soonest. Something must have been added. */

@@ -128,7 +128,9 @@ static void count_frame(duet_video_jitter *j, const duet_jitter_span *frame)
 
     if (is_repaired && j->is_timed && duet_jitter_delay_expected(&j->delay, timestamp) <= arrival)
         return;
-    duet_jitter_delay_add(&j->delay, timestamp, arrival);
+    duet_time slower = duet_jitter_delay_add(&j->delay, timestamp, arrival);
+    /* The frames have waited for it already. */
+    j->target_delay -= slower < j->target_delay ? slower : j->target_delay;
     move_target(j, j->is_timed ? (int32_t)(timestamp - j->last_timestamp) : 0);
     j->is_timed = true;
     j->last_timestamp = timestamp;
