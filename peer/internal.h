@@ -84,6 +84,14 @@ typedef struct pc_section {
     pc_transport *transport; /* shared by bundled sections; NULL: rejected or not known yet */
 } pc_section;
 
+/* Which ids header extensions have (RFC 8285), by the place of each in the table of media_extensions.c. */
+#define PC_EXTENSIONS_MAX 16
+#define PC_EXTENSION_IDS  256
+typedef struct pc_extension_ids {
+    uint8_t agreed[PC_EXTENSIONS_MAX]; /* 0: none */
+    bool is_taken[PC_EXTENSION_IDS];
+} pc_extension_ids;
+
 /* A description and what it is. */
 typedef struct pc_description {
     duet_sdp_type type;
@@ -118,10 +126,11 @@ struct duet_pc {
     duet_ice_gathering_state reported_gathering;
     bool is_closed;
     bool negotiation_needed, negotiation_unreported;
-    bool negotiation_deferred; /* it is told at the next tick */
-    unsigned next_mid;         /* above all mids that were ever agreed */
-    bool restart_needed;       /* restart_ice() was called, and no negotiation has fulfilled it yet */
-    bool ice_config_changed;   /* the same for set_configuration(), which needs no negotiation at once */
+    bool negotiation_deferred;      /* it is told at the next tick */
+    unsigned next_mid;              /* above all mids that were ever agreed */
+    pc_extension_ids extension_ids; /* that were ever agreed */
+    bool restart_needed;            /* restart_ice() was called, and no negotiation has fulfilled it yet */
+    bool ice_config_changed;        /* the same for set_configuration(), which needs no negotiation at once */
 
     pc_description current_local, current_remote, pending_local, pending_remote;
     duet_sdp_error error;

@@ -7,7 +7,6 @@
 #include "peer/report.h"
 
 #define PC_CODECS_MAX      40
-#define PC_EXTENSIONS_MAX  16
 #define PC_NOWHERE         SIZE_MAX
 #define PC_NO_PAYLOAD_TYPE 255
 
@@ -99,11 +98,12 @@ size_t pc_offer_codecs(const duet_transceiver *t, duet_codec *out, size_t max);
 size_t pc_descriptions(const duet_pc *pc, const duet_sdp **list);
 /* media_extensions.c: those of a kind, with ids that fit what is agreed already. */
 size_t pc_extensions(const duet_pc *pc, duet_sdp_media_kind kind, duet_sdp_extension *out, size_t max);
+/* The ids of what is agreed now hold as long as the connection: browsers let none of them mean anything else. */
+void pc_remember_extensions(duet_pc *pc);
 /* Whether values of an extension can be sent: those of more than 16 bytes have two-byte headers, which may stand beside
  * one-byte ones only with a=extmap-allow-mixed (RFC 8285 section 4.1.2).
  * @param sdp, section  what the peer says, or has been said to it in an answer */
 bool pc_extension_fits(const duet_sdp *sdp, size_t section, const char *uri);
-#define PC_EXTENSION_IDS 256
 /* Which ids the offer gives to more than one extension, in several sections of the bundle, as aiortc does: who receives such
  * a packet cannot know which is meant (RFC 9143 section 9.2), so they are not answered.
  * @param ambiguous  PC_EXTENSION_IDS of them */

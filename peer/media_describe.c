@@ -380,6 +380,7 @@ void pc_media_become_stable(duet_pc *pc)
 {
     duet_transceiver *t;
 
+    pc_remember_extensions(pc);
     for (size_t i = 0; (t = pc_transceiver_at(pc, i)); i++) {
         t->is_stable = t->mline != PC_NOWHERE;
         t->by_remote_offer = false;

@@ -1,14 +1,16 @@
 /* Which header extensions are offered and answered, and by which ids: an id that is agreed is never mapped to another
  * extension, RFC 8285 section 5. */
 #include "peer/media.h"
+#include <assert.h>
 #include <string.h>
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 #define ID_MAX 14 /* Firefox refuses descriptions with greater ones, in spite of its a=extmap-allow-mixed */
 
-/* Ids as Chromium numbers them. Those that we have no use for are not offered; one more than there are ids is agreed when the
- * peer offers it. */
+/* Ids as Chromium numbers them, so that an offer of its own that it takes back for ours says the same: it allows no other
+ * meaning of an id that it has ever offered. 9 and 12 it leaves free. One more than there are ids is agreed when the peer
+ * offers it. */
 static const struct {
     duet_rtp_extension_kind kind;
     uint8_t id;
@@ -24,18 +26,17 @@ static const struct {
     {DUET_RTP_EXT_COLOR_SPACE, 8, false, true},
     {DUET_RTP_EXT_RID, 10, false, true},
     {DUET_RTP_EXT_REPAIRED_RID, 11, false, true},
-    {DUET_RTP_EXT_ABS_CAPTURE_TIME, 12, true, true},
     {DUET_RTP_EXT_VIDEO_ORIENTATION, 13, false, true},
     {DUET_RTP_EXT_DEPENDENCY_DESCRIPTOR, 9, false, true},
-    {DUET_RTP_EXT_LAYERS_ALLOCATION, 14, false, true},
-    {DUET_RTP_EXT_TOFFSET, 0, false, true},
+    {DUET_RTP_EXT_LAYERS_ALLOCATION, 12, false, true},
+    {DUET_RTP_EXT_TOFFSET, 14, false, true},
+    {DUET_RTP_EXT_ABS_CAPTURE_TIME, 0, true, true},
 };
 
 /* What the descriptions say about ids. */
-typedef struct numbering {
-    uint8_t agreed[COUNT(extensions)]; /* of each extension; 0: none */
-    bool is_taken[PC_EXTENSION_IDS];
-} numbering;
+typedef pc_extension_ids numbering;
+
+static_assert(COUNT(extensions) <= PC_EXTENSIONS_MAX, "each has a place");
 
 static void note(numbering *n, const duet_sdp_extmap *map)
 {
@@ -57,6 +58,29 @@ static void learn(numbering *n, const duet_sdp *sdp)
         while (duet_sdp_media_extmap(sdp, i, &cursor, &map))
             note(n, &map);
     }
+}
+
+/* What was agreed in a section that has ended holds, unless the peer has given the id away. */
+static void recall(numbering *n, const numbering *known)
+{
+    for (size_t k = 0; k < COUNT(extensions); k++) {
+        if (!n->agreed[k] && !n->is_taken[known->agreed[k]])
+            n->agreed[k] = known->agreed[k];
+    }
+    for (size_t id = 0; id < PC_EXTENSION_IDS; id++)
+        n->is_taken[id] = n->is_taken[id] || known->is_taken[id];
+}
+
+void pc_remember_extensions(duet_pc *pc)
+{
+    const duet_sdp *list[4];
+    size_t described = pc_descriptions(pc, list);
+    numbering n = {{0}, {false}};
+
+    for (size_t d = 0; d < described; d++)
+        learn(&n, list[d]);
+    recall(&n, &pc->extension_ids);
+    pc->extension_ids = n;
 }
 
 static bool id_is_free(const numbering *n, const uint8_t *given, size_t count, uint8_t id)
@@ -87,6 +111,7 @@ size_t pc_extensions(const duet_pc *pc, duet_sdp_media_kind kind, duet_sdp_exten
 
     for (size_t d = 0; d < described; d++)
         learn(&n, list[d]);
+    recall(&n, &pc->extension_ids);
     for (size_t i = 0; i < COUNT(extensions); i++) {
         uint8_t id = n.agreed[i] ? n.agreed[i] : extensions[i].id;
         if (id == 0 || (!n.agreed[i] && !id_is_free(&n, ids, i, id)))

@@ -8,6 +8,11 @@ bool pc_media_is_built(void)
     return false;
 }
 
+void pc_remember_extensions(duet_pc *pc)
+{
+    (void)pc;
+}
+
 size_t pc_extensions(const duet_pc *pc, duet_sdp_media_kind kind, duet_sdp_extension *out, size_t max)
 {
     (void)pc, (void)kind, (void)out, (void)max;

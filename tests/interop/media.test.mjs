@@ -108,7 +108,7 @@ test('duet restarts ICE with chromium under audio, video and data, and all go on
 
 // What Chromium says in header extensions about its layers, out of a capture: the ids are those of duet's offer.
 function layersIn(file) {
-  const extmap = ['--extmap', '9=dependency-descriptor', '--extmap', '14=video-layers-allocation'];
+  const extmap = ['--extmap', '9=dependency-descriptor', '--extmap', '12=video-layers-allocation'];
   const out = execFileSync(tool, ['inspect', 'rtp', '--compact', ...extmap, file], { encoding: 'utf8', maxBuffer: 1 << 27 });
   const packets = out.trim().split('\n').map((line) => JSON.parse(line)).filter((p) => p.from.startsWith('192.0.2.2:'));
   const values = (name) => packets.flatMap((p) => p.header.extension?.elements ?? []).filter((e) => e.name === name).map((e) => e.value);

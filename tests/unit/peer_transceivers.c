@@ -421,6 +421,70 @@ static void payload_types_and_ids_of_the_peer_stay_when_we_offer(void **state)
     destroy_pair(&alice, &bob);
 }
 
+/* Chromium refuses an id of an m-section that has long ended when it means anything else. */
+static void an_id_keeps_its_meaning_after_its_section_has_ended(void **state)
+{
+    end alice, bob;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    duet_transceiver *video = add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    char *offer = end_offer(&alice), *text;
+    duet_sdp *sdp = parsed(offer);
+    duet_sdp_remove(sdp, 1, "extmap");
+    assert_int_equal(duet_sdp_add(sdp, 1, "extmap", "9 urn:ietf:params:rtp-hdrext:toffset"), DUET_OK);
+    assert_int_equal(duet_sdp_add(sdp, 1, "extmap", "12 urn:example:unknown"), DUET_OK);
+    assert_int_equal(duet_sdp_write(sdp, &text), DUET_OK);
+    duet_sdp_destroy(sdp);
+    set_local(&alice, DUET_SDP_OFFER, text);
+    set_remote(&bob, DUET_SDP_OFFER, text);
+    set_local(&bob, DUET_SDP_ANSWER, NULL);
+    char *answer = end_local(&bob);
+    set_remote(&alice, DUET_SDP_ANSWER, answer);
+    duet_transceiver_stop(video);
+    negotiate(&alice, &bob);
+    add(&bob, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    set_local(&bob, DUET_SDP_OFFER, NULL);
+    sdp = local_of(&bob);
+    assert_int_equal(duet_sdp_media_extmap_id(sdp, 1, "urn:ietf:params:rtp-hdrext:toffset"), 9);
+    duet_sdp_extmap map;
+    for (size_t cursor = 0; duet_sdp_media_extmap(sdp, 1, &cursor, &map);)
+        assert_int_not_equal(map.id, 12);
+    duet_sdp_destroy(sdp);
+    free(answer);
+    free(text);
+    free(offer);
+    destroy_pair(&alice, &bob);
+}
+
+/* Else Chromium cannot take our offer once it has made one itself, though it has rolled that back. */
+static void no_id_that_we_offer_means_something_else_to_chromium(void **state)
+{
+    end alice;
+    size_t len;
+    duet_sdp_extmap own, its;
+    (void)state;
+
+    end_create(&alice, 1);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    char *offer = end_offer(&alice), *captured = (char *)test_data("sdp/chromium-offer-av-data.sdp", &len);
+    duet_sdp *a = parsed(offer), *b = parsed(captured);
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t k = 0; duet_sdp_media_extmap(a, i, &k, &own);) {
+            for (size_t n = 0; duet_sdp_media_extmap(b, i, &n, &its);)
+                assert_true(own.id != its.id ||
+                            (own.uri.len == its.uri.len && memcmp(own.uri.text, its.uri.text, own.uri.len) == 0));
+        }
+    }
+    duet_sdp_destroy(a);
+    duet_sdp_destroy(b);
+    free(captured);
+    free(offer);
+    end_destroy(&alice);
+}
+
 static void an_id_that_means_two_things_in_a_bundle_is_not_answered(void **state)
 {
     end alice, bob;
@@ -489,7 +553,7 @@ static void what_needs_two_byte_headers_is_answered_when_those_may_be_mixed(void
 
     duet_sdp *answer = answer_to_layers(&alice, &bob, true);
     assert_int_equal(duet_sdp_media_extmap_id(answer, 1, descriptor), 9);
-    assert_int_equal(duet_sdp_media_extmap_id(answer, 1, layers), 14);
+    assert_int_equal(duet_sdp_media_extmap_id(answer, 1, layers), 12);
     duet_sdp_destroy(answer);
     destroy_pair(&alice, &bob);
     answer = answer_to_layers(&alice, &bob, false);
@@ -823,6 +887,8 @@ int main(void)
         cmocka_unit_test(the_first_section_used_again_joins_the_transport_of_its_bundle),
         cmocka_unit_test(the_answerer_can_stop_a_section_that_is_offered),
         cmocka_unit_test(payload_types_and_ids_of_the_peer_stay_when_we_offer),
+        cmocka_unit_test(an_id_keeps_its_meaning_after_its_section_has_ended),
+        cmocka_unit_test(no_id_that_we_offer_means_something_else_to_chromium),
         cmocka_unit_test(an_id_that_means_two_things_in_a_bundle_is_not_answered),
         cmocka_unit_test(what_needs_two_byte_headers_is_answered_when_those_may_be_mixed),
         cmocka_unit_test(what_a_provisional_answer_refuses_the_final_one_may_accept),
