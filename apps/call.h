@@ -70,6 +70,7 @@ struct call_peer {
     bool is_polite, ignores_offer;
     bool is_setting_up; /* negotiation waits until it is ready */
     bool connected, over;
+    bool is_silent; /* connected, but nothing comes */
     duet_time started;
     call_figures figures; /* as the meter saw them last */
 };

@@ -193,6 +193,20 @@ static void say_connected(const call_peer *p)
     json_decref(object);
 }
 
+/* It may come back by itself, and otherwise fails some time later. */
+static void say_silent(call_peer *p)
+{
+    p->is_silent = true;
+    call_say(p->owner, json_pack("{s:s,s:s}", "type", "disconnected", "peer", p->name),
+             "%.8s: nothing comes from there any more: waiting for it", p->name);
+}
+
+static void say_back(call_peer *p)
+{
+    p->is_silent = false;
+    call_say(p->owner, json_pack("{s:s,s:s}", "type", "reconnected", "peer", p->name), "%.8s: is there again", p->name);
+}
+
 static void on_connection_state(void *user, duet_pc *pc, duet_pc_state state)
 {
     call_peer *p = user;
@@ -205,8 +219,14 @@ static void on_connection_state(void *user, duet_pc *pc, duet_pc_state state)
         say_connected(p);
         call_connected(p->owner);
     }
+    if (state == DUET_PC_CONNECTED && p->is_silent)
+        say_back(p);
+    if (state == DUET_PC_DISCONNECTED && p->connected && !p->is_silent)
+        say_silent(p);
     if (state == DUET_PC_FAILED)
-        call_warn(p->owner, "%.8s: the connection failed: 'duet probe' tells what this network lets through", p->name);
+        call_warn(p->owner, "%.8s: %s", p->name,
+                  p->connected ? "the connection broke: it is gone, or one of the networks is"
+                               : "the connection failed: 'duet probe' tells what this network lets through");
     if (state == DUET_PC_FAILED || state == DUET_PC_CLOSED)
         call_peer_end(p, duet_pc_state_name(state), state == DUET_PC_FAILED);
 }

@@ -109,8 +109,14 @@ int app_room_link_open(app_link *out, duet_net *net, const app_link_options *o, 
 {
     duet_signaling_client_config config = DUET_SIGNALING_CLIENT_CONFIG_INIT;
 
-    if (!o->room || !o->token) {
-        app_error("a room of the signaling server needs --room and --token");
+    if (!o->room) {
+        app_error("a room of the signaling server needs --room");
+        return APP_BAD_USAGE;
+    }
+    if (!o->token) {
+        app_error(
+            "the signaling server wants a token: give --token, or DUET_TOKEN in the environment; 'duet token' makes "
+            "one, 'duet signal --dev' prints one");
         return APP_BAD_USAGE;
     }
     room_link *l = calloc(1, sizeof(*l));
@@ -131,7 +137,12 @@ int app_room_link_open(app_link *out, duet_net *net, const app_link_options *o, 
     config.user = l;
     int err = duet_signaling_client_create(&l->client, net, &config);
     if (err != DUET_OK) {
-        app_error("--signaling %s --room %s: %s", o->url, o->room, duet_strerror(err));
+        if (err == DUET_ERR_INVALID)
+            app_error("--signaling %s, room %s: give ws://HOST:PORT or wss://HOST, and a room of letters, digits and "
+                      "\"-._~\"",
+                      o->url, o->room);
+        else
+            app_error("--signaling %s: %s", o->url, duet_strerror(err));
         free(l);
         return err == DUET_ERR_INVALID || err == DUET_ERR_UNSUPPORTED ? APP_BAD_USAGE : APP_FAILED;
     }

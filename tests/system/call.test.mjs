@@ -349,6 +349,19 @@ test('an interrupt completes the recording and says goodbye', async () => {
   patternIsWhole(look('bye.webm').video);
 });
 
+test('that a peer falls silent is told, and that it is back', async () => {
+  const ann = await enter('silent', 'ann', '--quiet');
+  const ben = await enter('silent', 'ben', '--quiet');
+  await Promise.all([ann, ben].map((child) => child.line((line) => line.includes('"connected"'))));
+  await sleep(500);
+  ben.kill('SIGSTOP');
+  await ann.line((line) => line.includes('"disconnected"'), 10000);
+  ben.kill('SIGCONT');
+  await ann.line((line) => line.includes('"reconnected"'), 10000);
+  ben.kill('SIGINT');
+  assert.equal((await ended(ann)).reason, 'everybody has left');
+});
+
 test('a call outlives the room server', async () => {
   const own = await startServer();
   const run = async (sub) => duet('call', 'r', '--signaling', own.ws, '--token', await own.token(sub), '--json', ...local, '--seconds', '4', '--quiet');
@@ -412,6 +425,8 @@ test('what cannot be done is told before anything happens, and what to do instea
     [['r', ...there, '--loop'], /--loop is for files/],
     [['r', '--signaling', 'tcp://127.0.0.1:1'], /a call needs a room server/],
     [there, /say which room/],
+    [['r', '--signaling', server.ws], /wants a token: give --token, or DUET_TOKEN/],
+    [['two words', ...there], /room two words: give ws:.*a room of letters, digits and/],
   ];
   for (const [args, message] of cases) {
     const run = duet('call', ...args);
