@@ -92,6 +92,8 @@ int pc_send_pause_sound(pc_send *s, const duet_comfort_noise *noise, duet_time c
 /* raw_send.c */
 void pc_encoder_destroy(pc_send *s);
 void pc_encoder_keyframe(pc_send *s);
+/* RFC 6464: the level in -dBov, 0 to 127, of full scale. */
+uint8_t pc_audio_level(const int16_t *samples, size_t count);
 
 /* raw_receive.c */
 void pc_decode_picture(pc_receive *r, const duet_incoming_frame *frame); /* for on_video, which there is */

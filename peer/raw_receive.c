@@ -70,6 +70,7 @@ struct pc_playout {
     int16_t decoded[SAMPLES_MAX * CHANNELS];
     size_t count, taken; /* of `decoded`, per channel, at 48 kHz */
     bool was_silent;
+    duet_dtx background;   /* what a microphone hears while nobody speaks */
     duet_time last_told;   /* when the connection heard the time last, */
     uint64_t played_since; /* and what was played since, samples */
 };
@@ -190,6 +191,24 @@ static bool is_silence(const struct pc_playout *p)
     return true;
 }
 
+/* Microphones are never silent: what a sender could leave out as background is as good as silence. */
+static bool is_background(struct pc_playout *p)
+{
+    duet_comfort_noise noise;
+    uint8_t level = pc_audio_level(p->decoded, p->count * CHANNELS);
+
+    return duet_dtx_decide(&p->background, level, (uint32_t)(p->count * 1000 / RATE), &noise) != DUET_DTX_VOICE;
+}
+
+/* What was made up says nothing about the background. */
+static bool may_change_delay(struct pc_playout *p, duet_audio_action action)
+{
+    if (action == DUET_AUDIO_NOISE)
+        return true;
+    bool is_quiet = action == DUET_AUDIO_DECODE ? is_background(p) : p->was_silent;
+    return is_quiet || is_silence(p);
+}
+
 static void play_silence(struct pc_playout *p, size_t count)
 {
     memset(p->decoded, 0, count * CHANNELS * sizeof(int16_t));
@@ -287,7 +306,7 @@ static void next_piece(pc_receive *r)
         duet_audio_jitter_had_no_fec(p->jitter);
         conceal(r, &piece);
     }
-    p->was_silent = piece.action == DUET_AUDIO_NOISE || is_silence(p);
+    p->was_silent = may_change_delay(p, piece.action);
 }
 
 static void take(const struct pc_playout *p, int16_t *out, size_t count, uint8_t channels)

@@ -144,8 +144,7 @@ static int ensure_audio(pc_send *s, const duet_audio_frame *frame)
     return err;
 }
 
-/* RFC 6464: the level in -dBov, 0 to 127, of full scale. */
-static uint8_t level_of(const int16_t *samples, size_t count)
+uint8_t pc_audio_level(const int16_t *samples, size_t count)
 {
     double sum = 0;
 
@@ -179,7 +178,7 @@ static int send_packet(pc_send *s, duet_time captured)
 {
     struct pc_encoder *e = s->encoder;
     duet_audio_frame raw = {e->held, e->packet, e->sample_rate, e->channels};
-    uint8_t data[AUDIO_BYTES_MAX], level = level_of(e->held, e->packet * e->channels);
+    uint8_t data[AUDIO_BYTES_MAX], level = pc_audio_level(e->held, e->packet * e->channels);
     size_t len;
     int err = DUET_OK;
 
