@@ -69,7 +69,7 @@ static void go_on(pc_send *s, bool is_first, duet_time now)
 static void begin(pc_send *s, duet_time now)
 {
     s->dtmf.clock_rate = s->sender->codec.clock_rate;
-    s->dtmf.timestamp = duet_send_stream_timestamp_base(s->stream) + (uint32_t)units(&s->dtmf, now);
+    s->dtmf.timestamp = pc_send_timestamp(s, now, s->dtmf.clock_rate);
     s->dtmf.started = now;
     s->dtmf.segments = 0;
     s->dtmf.is_playing = true;

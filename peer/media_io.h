@@ -44,8 +44,9 @@ typedef struct pc_send {
     uint8_t red_type;    /* its own codec is wrapped in redundancy; PC_NO_PAYLOAD_TYPE: it is not */
     duet_red_sender red; /* what is to be repeated */
     uint64_t redundancy_sent;
-    uint32_t next_timestamp; /* audio: where the last frame ended */
-    bool has_timestamp;
+    uint32_t next_timestamp;  /* audio: where the last frame ended */
+    uint32_t timestamp_rate;  /* … and its clock; 0: there was none */
+    uint32_t timestamp_ahead; /* … which is so much ahead of the capture clock */
     bool keyframe_queued;
     uint64_t frames_sent, key_frames_sent;
     pc_dtmf dtmf;
@@ -81,6 +82,8 @@ void pc_send_destroy(duet_sender *sender);
 void pc_send_keyframe_requested(duet_sender *sender);
 void pc_send_remb(duet_sender *sender, uint64_t bits_per_second);
 void pc_send_report_active(duet_sender *sender);
+/* What is captured at `time` has this timestamp. */
+uint32_t pc_send_timestamp(const pc_send *s, duet_time time, uint32_t rate);
 /* A time in units of an RTP clock. */
 duet_time pc_clock_units(duet_time time, uint32_t rate);
 int pc_send_frame(duet_sender *sender, const duet_outgoing_frame *frame);

@@ -193,21 +193,40 @@ duet_time pc_clock_units(duet_time time, uint32_t rate)
     return time / 1000000 * rate + time % 1000000 * rate / 1000000; /* in this order it does not overflow */
 }
 
+uint32_t pc_send_timestamp(const pc_send *s, duet_time time, uint32_t rate)
+{
+    return duet_send_stream_timestamp_base(s->stream) + s->timestamp_ahead + (uint32_t)pc_clock_units(time, rate);
+}
+
+/* Timestamps of another clock begin anew. */
+static void follow_rate(pc_send *s, uint32_t rate)
+{
+    if (s->timestamp_rate == rate)
+        return;
+    s->timestamp_ahead = s->timestamp_rate = 0;
+}
+
 /* Audio that follows without a gap has timestamps that count its samples, whatever the capture clock says: a receiver takes
- * a step of the timestamp for silence. @param duration  audio: in clock units */
+ * a step of the timestamp for silence. A sound card that is faster than that clock runs ahead of it, but timestamps never go
+ * back: "MUST be derived from a clock that increments monotonically", RFC 3550 section 5.1. @param duration  audio: in clock
+ * units */
 static uint32_t timestamp_of(pc_send *s, const duet_codec *codec, duet_time captured, uint32_t duration)
 {
-    uint32_t timestamp =
-        duet_send_stream_timestamp_base(s->stream) + (uint32_t)pc_clock_units(captured, codec->clock_rate);
+    bool is_audio = s->sender->transceiver->kind == DUET_SDP_AUDIO;
+    int64_t tolerance = codec->clock_rate / 10; /* 100 ms */
 
-    if (s->sender->transceiver->kind != DUET_SDP_AUDIO)
+    if (is_audio)
+        follow_rate(s, codec->clock_rate);
+    uint32_t timestamp = pc_send_timestamp(s, captured, codec->clock_rate);
+    if (!is_audio)
         return timestamp;
     int64_t gap = duet_rtp_time_diff(timestamp, s->next_timestamp);
-    int64_t tolerance = codec->clock_rate / 10; /* 100 ms */
-    if (s->has_timestamp && gap > -tolerance && gap < tolerance)
+    if (s->timestamp_rate && gap <= -tolerance)
+        s->timestamp_ahead += (uint32_t)-gap;
+    if (s->timestamp_rate && gap < tolerance)
         timestamp = s->next_timestamp;
     s->next_timestamp = timestamp + duration;
-    s->has_timestamp = true;
+    s->timestamp_rate = codec->clock_rate;
     return timestamp;
 }
 

@@ -132,10 +132,52 @@ static void a_stall_is_caught_up_in_the_pauses_although_the_room_is_not_silent(v
     }
 }
 
+/* ---- sound cards ---- */
+
+static uint32_t last_timestamp, packets, steps, backward;
+
+static void sees_packet(void *user, duet_receiver *receiver, const duet_rtp_arrival *arrival)
+{
+    int64_t step = duet_rtp_time_diff(arrival->packet->timestamp, last_timestamp);
+
+    (void)user, (void)receiver;
+    backward += packets > 0 && step < 0;
+    steps += packets > 0 && step != 960;
+    last_timestamp = arrival->packet->timestamp;
+    packets++;
+}
+
+/* 20 ms of its samples last so much less by the clock that tells when they were captured: 5000 ppm. */
+static void a_sound_card_that_is_faster_than_the_clock_makes_no_steps(void **state)
+{
+    (void)state;
+    call *c = call_new(0);
+    duet_receiver_callbacks callbacks = {.on_rtp = sees_packet};
+    int16_t samples[960] = {0};
+    duet_audio_frame frame = {samples, 960, 48000, 1};
+
+    world_run(c->world, DUET_SECONDS(1));
+    c->running = false;
+    world_run(c->world, DUET_SECONDS(1));
+    packets = steps = backward = 0;
+    duet_receiver_set_callbacks(c->receiver, &callbacks);
+    duet_time captured = duet_sim_now(c->world->sim);
+    for (int i = 0; i < 60 * 50; i++, captured += 19900) {
+        duet_tone_fill(samples, 960, 1, 48000, 440, 0.2, (uint64_t)i * 960);
+        assert_int_equal(duet_sender_send_audio(c->sender, &frame, captured), DUET_OK);
+        world_run(c->world, 19900);
+    }
+    assert_in_range(packets, 2990, 3000);
+    assert_int_equal(backward, 0);
+    assert_int_equal(steps, 0);
+    call_end(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stall_is_caught_up_in_the_pauses_although_the_room_is_not_silent),
+        cmocka_unit_test(a_sound_card_that_is_faster_than_the_clock_makes_no_steps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
