@@ -37,6 +37,9 @@ struct call_record {
     int reference; /* the kind that began the file: the other one follows it */
     line lines[CALL_KINDS];
     int tracks[CALL_KINDS]; /* number in the file, or -1 */
+    char codec[32];         /* of the pictures in the file */
+    bool waits_keyframe;    /* pictures of another codec were left out */
+    bool said_codec;
     uint64_t samples[CALL_KINDS];
     uint64_t bytes;
     duet_time length;
@@ -44,7 +47,7 @@ struct call_record {
     uint8_t *picture;
     size_t picture_len;
     uint16_t width, height;
-    uint32_t first_timestamp, rate;
+    uint32_t rate;
     uint64_t pictures; /* written */
     bool said_size;
 };
@@ -232,6 +235,7 @@ static void begin(call_record *r, const call_track *t, const duet_incoming_frame
     int kind = t->is_video ? CALL_VIDEO : CALL_AUDIO;
     bool has_both = r->format == DUET_FILE_WEBM && t->is_video && has_track(t, CALL_AUDIO);
 
+    snprintf(r->codec, sizeof(r->codec), "%s", t->is_video ? f->codec->name : "");
     set_track(&first, t->is_video, f->codec->name);
     set_track(&second, false, "opus");
     r->origin = f->arrived;
@@ -253,6 +257,21 @@ static bool is_mine(call_record *r, const call_track *t, const duet_incoming_fra
     return strcmp(r->peer, t->peer->name) == 0;
 }
 
+/* The peer may change its codec without a word: a track has one. @return whether the picture belongs into the file */
+static bool has_codec(call_record *r, const duet_incoming_frame *f)
+{
+    if (strcasecmp(r->codec, f->codec->name) == 0) {
+        r->waits_keyframe = r->waits_keyframe && !f->is_keyframe;
+        return !r->waits_keyframe;
+    }
+    r->waits_keyframe = true;
+    if (!r->said_codec)
+        call_warn(r->owner, "--record %s: the peer sends %s now, and the file holds %s: its pictures are left out",
+                  r->name, f->codec->name, r->codec);
+    r->said_codec = true;
+    return false;
+}
+
 void call_record_frame(call_record *r, call_track *t, const duet_incoming_frame *f)
 {
     int kind = t->is_video ? CALL_VIDEO : CALL_AUDIO;
@@ -268,6 +287,8 @@ void call_record_frame(call_record *r, call_track *t, const duet_incoming_frame 
     bool is_opus = strcasecmp(f->codec->name, "opus") == 0;
     if (!t->is_video && !is_opus)
         return; /* of a codec that came later, or that the file does not hold */
+    if (t->is_video && !has_codec(r, f))
+        return;
     duet_time duration = is_opus ? (duet_time)duet_opus_packet_duration(f->data, f->len) * 1000000 / RATE : 0;
     int64_t time = time_of(r, kind, f);
     if (time >= 0)
@@ -332,21 +353,20 @@ static bool keep_picture(call_record *r, const duet_video_frame *picture)
     return true;
 }
 
-static void start_pictures(call_record *r, const duet_incoming_frame *second)
+/* @param time  of the second picture: how long the first one lasted */
+static void start_pictures(call_record *r, int64_t time)
 {
     duet_file_track track;
     const duet_file_track *tracks[] = {&track};
-    uint32_t step = second->timestamp - r->first_timestamp;
-    uint32_t rate = step ? (second->codec->clock_rate + step / 2) / step : 0;
+    int64_t rate = time > 0 ? (1000000 + time / 2) / time : 0;
 
     set_track(&track, true, "I420");
-    r->rate = rate >= 1 && rate <= 120 ? rate : Y4M_RATE;
+    r->rate = rate >= 1 && rate <= 120 ? (uint32_t)rate : Y4M_RATE;
     track.width = r->width;
     track.height = r->height;
     track.rate_num = r->rate;
     track.rate_den = 1;
     r->tracks[CALL_VIDEO] = 0;
-    r->origin = second->arrived;
     start(r, tracks, 1);
 }
 
@@ -364,19 +384,21 @@ void call_record_picture(call_record *r, call_track *t, const duet_video_frame *
     if (r->format != DUET_FILE_Y4M || !is_mine(r, t, f))
         return;
     if (!r->picture) { /* the first: its successor tells the rate */
-        r->first_timestamp = f->timestamp;
+        r->origin = f->arrived;
+        r->reference = CALL_VIDEO;
+        (void)time_of(r, CALL_VIDEO, f);
         (void)keep_picture(r, picture);
         return;
     }
+    int64_t time = time_of(r, CALL_VIDEO, f);
     if (!r->writer) {
-        start_pictures(r, f);
+        start_pictures(r, time);
         if (r->writer)
             put_picture(r);
     }
-    if (!r->writer)
+    if (!r->writer || time < 0)
         return;
-    uint64_t index =
-        ((uint64_t)(f->timestamp - r->first_timestamp) * r->rate + f->codec->clock_rate / 2) / f->codec->clock_rate;
+    uint64_t index = ((uint64_t)time * r->rate + 500000) / 1000000;
     for (unsigned i = 0; r->pictures < index && i < Y4M_GAP_MAX; i++)
         put_picture(r);
     if (index >= r->pictures && keep_picture(r, picture))

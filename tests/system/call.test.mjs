@@ -319,6 +319,54 @@ for (const name of ['chromium', 'firefox']) test(`the page in ${name} sees and h
   assert.deepEqual(ann.problems, []);
 }));
 
+// The camera of a page that is recorded, and what is done with its sender in between.
+async function recordPage(name, change) {
+  const call = await enter(name, 'station', '--quiet', '--record', file(name));
+  await withBrowsers(['chromium'], (chromium) => beRecorded(chromium, name, call, change));
+  const { recorded } = await ended(call);
+  return { call, recorded, seen: look(name) };
+}
+
+async function beRecorded(chromium, name, call, change) {
+  const ann = await Page.open(chromium, server.http, { room: name, token: await server.token('ann') });
+  await ann.shown('#room-view');
+  await call.line((line) => line.includes('"connected"'), 30000);
+  await ann.click('#join-video');
+  await call.line((line) => line.includes('"recording"'), 30000);
+  await sleep(2000);
+  await change(ann.page);
+  await sleep(2500);
+  call.kill('SIGINT');
+  await call.exited;
+}
+
+test('a peer that changes its codec leaves the recording whole', async () => {
+  const choose = (page, codec) => page.evaluate(async (type) => {
+    const sender = window.connections.at(-1).getSenders().find((s) => s.track?.kind === 'video'), parameters = sender.getParameters();
+    [parameters.encodings[0].codec] = RTCRtpSender.getCapabilities('video').codecs.filter((c) => c.mimeType === type);
+    await sender.setParameters(parameters);
+  }, codec);
+  const { call, seen: { codecs, video } } = await recordPage('codecs.webm', async (page) => {
+    await choose(page, 'video/VP9');
+    await sleep(2000);
+    await choose(page, 'video/VP8');
+  });
+  assert.equal(codecs.video, 'vp8');
+  assert.match(call.text, /codecs\.webm: the peer sends VP9 now, and the file holds VP8: its pictures are left out/);
+  assert.ok(video.timesGrow && video.times.filter((t) => t < 2).length > 15 && video.times.filter((t) => t > 4.2).length > 15, JSON.stringify(video.times));
+});
+
+test('a recording of constant rate lasts as long as the call, also when the peer sends pictures anew', async () => {
+  const { recorded, seen: { video } } = await recordPage('anew.y4m', (page) => page.evaluate(async () => {
+    const pc = window.connections.at(-1), old = pc.getTransceivers().find((t) => t.sender.track?.kind === 'video'), track = old.sender.track.clone();
+    old.stop();
+    await new Promise((resolve) => { setTimeout(resolve, 500); });
+    pc.addTrack(track, new MediaStream([track]));
+  }));
+  near(recorded.seconds, 5, 1.5, 'its length');
+  near(video.last, recorded.seconds, 0.2, 'as told');
+});
+
 // ---- the end, and errors ----
 
 test('the page sees H.264 from a file; of H.265, which it does not take, it is told', () => withBrowsers(['chromium'], async (chromium) => {
