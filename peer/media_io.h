@@ -62,6 +62,7 @@ typedef struct pc_receive {
     duet_video_jitter *frames;   /* of `format` */
     duet_payload_format format;
     duet_codec codec;
+    int64_t codec_since; /* the packet with which it began */
     struct pc_redundancy *redundancy; /* receive_red.c; NULL: none has come */
     uint64_t dropped;                 /* frames, when the last one was given out */
     duet_time keyframe_expected;      /* one is on its way: it is asked for when it does not go on until then; 0: none */

@@ -172,6 +172,19 @@ static void queue_drain(duet_receiver *receiver)
         receiver->drain_queued = duet_events_push(&t->pc->events, deliver_drain, NULL, &t, sizeof(t)) == DUET_OK;
 }
 
+/* What comes late of the codec before, out of order or repaired, is of no use: its buffer and its decoder are gone. */
+static bool is_of_codec_before(const pc_receive *r, const duet_codec *codec, int64_t sequence)
+{
+    return r->codec.name[0] && codec->payload_type != r->codec.payload_type && sequence < r->codec_since;
+}
+
+static void follow_codec(pc_receive *r, const duet_codec *codec, int64_t sequence)
+{
+    if (codec->payload_type != r->codec.payload_type)
+        r->codec_since = sequence;
+    r->codec = *codec;
+}
+
 /* Padding and telephone events have a sequence number, and that is all: without it a packet would be missing. So has comfort
  * noise for who takes frames; who plays needs to know how the pause sounds. */
 bool pc_receive_take(pc_receive *r, const duet_codec *codec, const duet_jitter_packet *given)
@@ -179,11 +192,11 @@ bool pc_receive_take(pc_receive *r, const duet_codec *codec, const duet_jitter_p
     duet_receiver *receiver = r->receiver;
     bool wants_frames = receiver->callbacks.on_frame || receiver->callbacks.on_video;
     duet_payload_format format = duet_payload_format_of(codec->name);
-    bool is_media = given->len > 0 && format != DUET_PAYLOAD_NONE;
+    bool is_media = given->len > 0 && format != DUET_PAYLOAD_NONE && !is_of_codec_before(r, codec, given->sequence);
     duet_jitter_packet packet = *given;
 
     if (is_media)
-        r->codec = *codec;
+        follow_codec(r, codec, given->sequence);
     packet.is_comfort_noise =
         format == DUET_PAYLOAD_NONE && pc_codec_is_comfort_noise(codec) && codec->clock_rate == r->codec.clock_rate;
     if (!is_media && !packet.is_comfort_noise)

@@ -1,0 +1,162 @@
+/* A peer that changes its codec from one picture to the next, with packets of the codec before that come late. */
+#include "duet/transceiver.h"
+#include "peer_world.h"
+#include "stats_of.h"
+
+#define WIDTH  160
+#define HEIGHT 128
+
+typedef struct call {
+    world *world;
+    duet_sender *sender;
+    uint32_t counter, shown, unreadable;
+    uint16_t sequence_number;
+    uint8_t picture[WIDTH * HEIGHT * 3 / 2];
+} call;
+
+static call *the_call;
+
+/* An encoder and what makes packets of its frames. */
+typedef struct source {
+    duet_codec codec;
+    duet_video_encoder *encoder;
+    duet_packetizer *packetizer;
+} source;
+
+static void shows(void *user, duet_receiver *receiver, const duet_video_frame *picture,
+                  const duet_incoming_frame *frame)
+{
+    call *c = user;
+    uint32_t counter;
+
+    (void)receiver, (void)frame;
+    c->shown++;
+    c->unreadable += !duet_pattern_read(picture, &counter);
+}
+
+static void on_track(void *user, duet_pc *pc, duet_transceiver *transceiver)
+{
+    duet_receiver_callbacks callbacks = {.on_video = shows, .user = the_call};
+
+    (void)user, (void)pc;
+    duet_receiver_set_callbacks(duet_transceiver_receiver(transceiver), &callbacks);
+}
+
+static void source_open(source *s, const char *name, uint8_t payload_type)
+{
+    duet_video_encoder_config config;
+    duet_packetizer_config packets;
+
+    duet_video_encoder_config_init(&config);
+    strcpy(config.codec.name, name);
+    config.width = WIDTH;
+    config.height = HEIGHT;
+    assert_int_equal(duet_video_encoder_create(&s->encoder, &config), DUET_OK);
+    s->codec = config.codec;
+    s->codec.payload_type = payload_type;
+    duet_packetizer_config_init(&packets);
+    packets.format = duet_payload_format_of(name);
+    packets.payload_max = 1000;
+    assert_int_equal(duet_packetizer_create(&s->packetizer, &packets), DUET_OK);
+}
+
+static void source_close(source *s)
+{
+    duet_video_encoder_destroy(s->encoder);
+    duet_packetizer_destroy(s->packetizer);
+}
+
+static void send_packet(call *c, const source *s, const uint8_t *payload, size_t len, bool marker)
+{
+    duet_rtp_packet packet = {.marker = marker,
+                              .payload_type = s->codec.payload_type,
+                              .sequence_number = c->sequence_number++,
+                              .timestamp = c->counter * 3600,
+                              .payload = payload,
+                              .payload_len = len};
+
+    assert_int_equal(duet_sender_send_rtp(c->sender, &packet, NULL), DUET_OK);
+}
+
+static void send_picture(call *c, source *s, bool is_keyframe)
+{
+    duet_video_frame picture;
+    duet_encoded_frame frame;
+    uint8_t payload[1200];
+    size_t len;
+    bool marker;
+
+    duet_pattern_fill(c->picture, WIDTH, HEIGHT, ++c->counter);
+    duet_pattern_frame(c->picture, WIDTH, HEIGHT, &picture);
+    duet_time now = duet_sim_now(c->world->sim);
+    assert_int_equal(duet_video_encoder_encode(s->encoder, &picture, now, is_keyframe, &frame), DUET_OK);
+    assert_true(frame.len > 0);
+    assert_int_equal(duet_packetizer_begin(s->packetizer, frame.data, frame.len, &frame.info), DUET_OK);
+    while (duet_packetizer_next(s->packetizer, payload, sizeof(payload), &len, &marker) == 1)
+        send_packet(c, s, payload, len, marker);
+    world_run(c->world, DUET_MS(40));
+}
+
+static call *call_new(void)
+{
+    duet_sim_link link = {.delay = DUET_MS(10)};
+    call *c = calloc(1, sizeof(*c));
+
+    assert_non_null(c);
+    the_call = c;
+    c->sequence_number = 1000;
+    c->world = world_new(1, &link);
+    duet_pc_config a = side_config(&c->world->alice), b = side_config(&c->world->bob);
+    b.codecs = duet_codecs();
+    b.on_track = on_track;
+    side_create(&c->world->alice, &a);
+    side_create(&c->world->bob, &b);
+    assert_int_equal(duet_pc_add_track(c->world->alice.pc, DUET_SDP_VIDEO, NULL, NULL, 0, &c->sender), DUET_OK);
+    world_connect(c->world, DUET_SECONDS(10));
+    return c;
+}
+
+static void call_end(call *c)
+{
+    world_end(c->world);
+    free(c);
+    the_call = NULL;
+}
+
+static void a_late_packet_of_the_codec_before_costs_no_picture(void **state)
+{
+    static const uint8_t late[] = {0x10, 0x11, 0x02, 0x00, 0x55};
+    source vp8, vp9;
+    (void)state;
+
+    call *c = call_new();
+    source_open(&vp8, "VP8", 96);
+    source_open(&vp9, "VP9", 98);
+    for (int i = 0; i < 10; i++)
+        send_picture(c, &vp8, i == 0);
+    uint16_t missing = c->sequence_number++;
+    for (int i = 0; i < 5; i++)
+        send_picture(c, &vp9, i == 0);
+    uint16_t next = c->sequence_number;
+    c->sequence_number = missing;
+    send_packet(c, &vp8, late, sizeof(late), true);
+    c->sequence_number = next;
+    for (int i = 0; i < 10; i++)
+        send_picture(c, &vp9, false);
+    world_run(c->world, DUET_SECONDS(1));
+    assert_int_equal(c->shown, c->counter);
+    assert_int_equal(c->unreadable, 0);
+    assert_int_equal(stat_of(c->world->bob.pc, DUET_STATS_INBOUND_RTP, "video", "pliCount"), 0);
+    source_close(&vp8);
+    source_close(&vp9);
+    call_end(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_late_packet_of_the_codec_before_costs_no_picture),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
