@@ -119,6 +119,17 @@ static int finish(int err, const char *kind, const inspect_error *error)
 
 /* ---- one message ---- */
 
+/* Of a media file that is cut off or damaged: what could be read. */
+static void print_beginning(inspect_command *c, json_t *model, const inspect_error *error)
+{
+    if (json_object_size(model) == 0)
+        return;
+    json_object_set_new(model, "error",
+                        json_pack("{s:I,s:s}", "offset", (json_int_t)error->offset, "reason", error->reason));
+    print_json(c, json_incref(model));
+    fputc('\n', stdout);
+}
+
 static int print_message(inspect_command *c, const uint8_t *data, size_t len)
 {
     json_t *model = json_object();
@@ -128,6 +139,8 @@ static int print_message(inspect_command *c, const uint8_t *data, size_t len)
     int err = model ? c->kind->decode(data, len, model, &error) : DUET_ERR_NOMEM;
     if (err == DUET_OK && c->options.roundtrip)
         err = inspect_roundtrip(c->kind, data, len, model, &same);
+    if (err == DUET_ERR_MALFORMED && is_media_file(c))
+        print_beginning(c, model, &error);
     if (err != DUET_OK) {
         json_decref(model);
         return finish(err, c->kind->name, &error);

@@ -79,10 +79,24 @@ static int read_samples(duet_file_reader *reader, json_t *samples, json_t *out)
     return result;
 }
 
+/* What was read becomes the model. */
+static void describe(const duet_file_reader *reader, json_t *sums, json_t *samples, json_t *out)
+{
+    json_t *tracks = json_array();
+
+    inspect_set(out, "format", json_string(duet_file_format_name(duet_file_reader_format(reader))));
+    for (unsigned i = 0; duet_file_reader_track(reader, i); i++)
+        json_array_append_new(tracks, track_json(duet_file_reader_track(reader, i)));
+    inspect_set(out, "tracks", tracks);
+    json_object_update(out, sums);
+    json_object_set(out, "samples", samples);
+}
+
+/* A file that is cut off, as one whose recorder was killed, or damaged, has a model nevertheless: of what comes before. */
 int inspect_file(const uint8_t *data, size_t len, json_t *out, inspect_error *error)
 {
     duet_file_reader *reader;
-    json_t *tracks = json_array(), *samples = json_array(), *sums = json_object();
+    json_t *samples = json_array(), *sums = json_object();
 
     int err = duet_file_reader_create(&reader, NULL, DUET_FILE_UNKNOWN);
     if (err == DUET_OK)
@@ -92,16 +106,9 @@ int inspect_file(const uint8_t *data, size_t len, json_t *out, inspect_error *er
         err = read_samples(reader, samples, sums);
         if (err < 0)
             err = explain(reader, len, err, error);
+        if (err == DUET_OK || (err == DUET_ERR_MALFORMED && json_array_size(samples) > 0))
+            describe(reader, sums, samples, out);
     }
-    if (err == DUET_OK) {
-        inspect_set(out, "format", json_string(duet_file_format_name(duet_file_reader_format(reader))));
-        for (unsigned i = 0; duet_file_reader_track(reader, i); i++)
-            json_array_append_new(tracks, track_json(duet_file_reader_track(reader, i)));
-        json_object_set(out, "tracks", tracks);
-        json_object_update(out, sums);
-        json_object_set(out, "samples", samples);
-    }
-    json_decref(tracks);
     json_decref(samples);
     json_decref(sums);
     duet_file_reader_destroy(reader);

@@ -195,6 +195,16 @@ test('files tell their tracks, and every sample with its time, size and whether 
     ['IVF', 'WAV', 'H.264', 'H.265', 'YUV4MPEG2']);
 });
 
+test('of a file that is cut off, what there is is told', () => {
+  const whole = seed('a_ivf'), all = JSON.parse(duet(['inspect', 'file'], whole).out);
+  const run = duet(['inspect', 'file'], whole.subarray(0, whole.length - 1)), cut = JSON.parse(run.out);
+  assert.equal(run.code, 2);
+  assert.equal(run.err, `duet: file: offset ${whole.length - 1}: the file ends too early\n`);
+  assert.deepEqual(cut.error, { offset: whole.length - 1, reason: 'the file ends too early' });
+  assert.deepEqual([cut.format, cut.tracks, cut.samples], [all.format, all.tracks, all.samples.slice(0, -1)]);
+  assert.equal(cut.sampleCount, all.sampleCount - 1);
+});
+
 test('a broken file is refused with the offset', () => {
   assert.equal(refusal('file', seed('a_ivf').subarray(0, 50)), 'duet: file: offset 50: the file ends too early');
   assert.match(refusal('file', 'hello'), /^duet: file: offset 0: this is none of Ogg, IVF, WebM/);
