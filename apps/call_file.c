@@ -17,6 +17,7 @@ struct call_file {
     duet_file_sample first; /* was looked at when the file was opened */
     duet_time origin; /* of the file's first sample, of whatever track: a recording of a broadcast may begin late */
     bool has_first, has_ended;
+    bool is_cut;          /* the file ends before its last sample does: said once */
     resampler *resampler; /* NULL: the sound has a rate that codecs take */
     bool is_flushed;      /* the resampler has all of the file */
     uint64_t blocks;      /* that came out of it */
@@ -64,6 +65,15 @@ static bool feed(call_file *f)
     return err == DUET_OK;
 }
 
+/* As of a recorder that was killed: what comes before is good. */
+static int end_of_cut(call_file *f)
+{
+    if (!f->is_cut)
+        app_error("%s: %s: what comes before is sent", f->name, duet_file_reader_error(f->reader));
+    f->is_cut = true;
+    return 0;
+}
+
 static int next_of_any(call_file *f, duet_file_sample *out)
 {
     int got;
@@ -72,6 +82,8 @@ static int next_of_any(call_file *f, duet_file_sample *out)
         if (!feed(f))
             return -1;
     }
+    if (got == DUET_ERR_MALFORMED && f->has_ended && duet_file_reader_track(f->reader, 0))
+        return end_of_cut(f);
     return got < 0 ? fail(f, got) : got;
 }
 

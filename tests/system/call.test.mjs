@@ -239,6 +239,17 @@ for (const [name, codec, kept, wanted] of [['made.h264', 'libx264', 'kept.h264',
   });
 }
 
+test('a file that is cut off is played as far as it goes, also in a loop', async () => {
+  const bytes = readFileSync(file('pictures.ivf'));
+  writeFileSync(file('cutoff.ivf'), bytes.subarray(0, bytes.length / 2));
+  const ann = await enter('cut', 'ann', '--quiet', '--seconds', '5');
+  const ben = await enter('cut', 'ben', '--quiet', '--loop', '--video', file('cutoff.ivf'));
+  assert.ok((await ended(ann)).peers[0].countersBackward > 0, 'it began again');
+  ben.kill('SIGINT');
+  await ended(ben);
+  assert.equal(ben.text.match(/cutoff\.ivf: offset \d+: the file ends too early: what comes before is sent/g)?.length, 1, ben.text);
+});
+
 test('duet echo sends back a codec that neither side decodes', async () => {
   const echo = await serveEcho(server, 'h265');
   const call = await enter('h265', 'caller', '--video', file('made.h265'), '--codec', 'PCMU', '--loop', '--seconds', '3');
