@@ -263,7 +263,10 @@ const char *app_reason(const duet_pc *pc, const char *what, int err, char *buf, 
 {
     const duet_sdp_error *e = duet_pc_error(pc);
 
-    if (err == DUET_ERR_MALFORMED || err == DUET_ERR_INVALID)
+    bool is_told = err == DUET_ERR_MALFORMED || err == DUET_ERR_INVALID;
+    if (is_told && e->line == 0) /* the description as a whole */
+        snprintf(buf, size, "%s: %s", what, e->reason);
+    else if (is_told)
         snprintf(buf, size, "%s: line %zu, column %zu: %s", what, e->line, e->column, e->reason);
     else
         snprintf(buf, size, "%s: %s", what, duet_strerror(err));

@@ -123,6 +123,21 @@ static void take_candidate(line_signaling *s, const json_t *line)
                   duet_pc_error(s->connection->pc)->reason);
 }
 
+static void take_description(line_signaling *s, const char *type, const char *sdp)
+{
+    bool is_offer = strcmp(type, "offer") == 0;
+
+    if (!sdp)
+        app_error("a line of input is an %s without \"sdp\": it is passed over", type);
+    else if (is_offer == s->is_offer)
+        app_error("a line of input is an %s, and this peer is the one that makes it: it is passed over", type);
+    else if (is_offer)
+        take_offer(s, sdp);
+    else
+        take_answer(s, sdp);
+}
+
+/* Other types are for others, and no mistake. */
 static void on_line(void *user, json_t *line)
 {
     line_signaling *s = user;
@@ -134,11 +149,11 @@ static void on_line(void *user, json_t *line)
     const char *type = json_string_value(json_object_get(line, "type"));
     const char *sdp = json_string_value(json_object_get(line, "sdp"));
     if (!type)
-        return;
-    if (strcmp(type, "offer") == 0 && sdp && !s->is_offer)
-        take_offer(s, sdp);
-    else if (strcmp(type, "answer") == 0 && sdp && s->is_offer)
-        take_answer(s, sdp);
+        app_error("a line of input has no \"type\": it is passed over");
+    else if (strcmp(type, "offer") == 0 || strcmp(type, "answer") == 0)
+        take_description(s, type, sdp);
+    else if (strcmp(type, "candidate") == 0 && !json_object_get(line, "candidate"))
+        app_error("a line of input is a candidate without \"candidate\": it is passed over");
     else if (strcmp(type, "candidate") == 0)
         take_candidate(s, line);
     else if (strcmp(type, "done") == 0) {

@@ -391,8 +391,11 @@ static bool parse_setup(peer_options *o, const char *value)
 static void note_unsupported(peer_options *o)
 {
 #ifdef DUET_HAVE_MEDIA
-    if (o->codec && !o->echo && !media_has_codec(o->codec) && !media_is_audio_codec(o->codec))
-        json_array_append_new(o->unsupported, json_string("codec"));
+    if (!o->codec || o->echo || media_has_codec(o->codec) || media_is_audio_codec(o->codec))
+        return;
+    app_error("--codec %s: none that is encoded here: give VP8, VP9, opus, red, PCMU or PCMA, or --echo for others",
+              o->codec);
+    json_array_append_new(o->unsupported, json_string("codec"));
 #else
     if (o->audio)
         json_array_append_new(o->unsupported, json_string("audio"));
@@ -465,6 +468,10 @@ static int parse_command_line(peer_options *o, int argc, char **argv)
     if ((!o->is_offer && strcmp(role, "answer") != 0) || optind + 1 != argc) {
         app_error("peer: say offer or answer");
         usage(stderr);
+        return APP_BAD_USAGE;
+    }
+    if (o->is_offer && !o->data && !o->audio && !o->video) {
+        app_error("peer: say what to offer: --data, --audio, --video");
         return APP_BAD_USAGE;
     }
     note_unsupported(o);
