@@ -40,6 +40,13 @@ export function makeMediaTest({ pc, audio, video, optional, minSeconds, minEstim
     context.fillRect((counter * 5) % (width - 40), height / 2, 40, 40);
   }
 
+  // Nothing in it can be foretold: the encoder needs all that it may send.
+  function drawNoise(context, width, height) {
+    const noise = context.createImageData(width, height / 2);
+    for (let i = 0; i < noise.data.length; i++) noise.data[i] = i % 4 === 3 ? 255 : Math.random() * 256;
+    context.putImageData(noise, 0, height / 2);
+  }
+
   function read(pixels, width, height) {
     let bits = [];
     const mean = (row, column) => {
@@ -71,7 +78,10 @@ export function makeMediaTest({ pc, audio, video, optional, minSeconds, minEstim
     document.body.append(canvas);
     const context = canvas.getContext('2d');
     let counter = 0;
-    const paint = () => draw(context, canvas.width, canvas.height, counter++);
+    const paint = () => {
+      draw(context, canvas.width, canvas.height, counter++);
+      if (minEstimate > 0) drawNoise(context, canvas.width, canvas.height);
+    };
     paint();
     setInterval(paint, 40);
     return canvas.captureStream(25).getVideoTracks()[0];
