@@ -449,6 +449,16 @@ static bool parse_option(peer_options *o, int option, const char *value)
     }
 }
 
+/* Scripts may give both peers the same options. */
+static void pass_over(peer_options *o)
+{
+    if (o->restart && !o->is_offer)
+        app_error("--restart is for the offerer: it is passed over");
+    if (o->setup != DUET_SETUP_NONE && o->is_offer)
+        app_error("--setup is for the answerer: it is passed over");
+    o->restart = o->restart && o->is_offer;
+}
+
 /* @return -1 to go on, or an exit code */
 static int parse_command_line(peer_options *o, int argc, char **argv)
 {
@@ -474,6 +484,7 @@ static int parse_command_line(peer_options *o, int argc, char **argv)
         app_error("peer: say what to offer: --data, --audio, --video");
         return APP_BAD_USAGE;
     }
+    pass_over(o);
     note_unsupported(o);
     if (json_array_size(o->unsupported) > 0) {
         app_lines_write(json_pack("{s:s,s:b,s:O}", "type", "result", "ok", 0, "unsupported", o->unsupported));

@@ -1,6 +1,7 @@
 // duet peer: what it says about lines and options that are wrong. How it connects is tested with other stacks, in tests/interop.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { command, match } from '../interop/matchmaker.mjs';
 import { duet } from './tool.mjs';
 
 const peer = (args, input) => {
@@ -32,6 +33,12 @@ test('a description that is refused ends it, with the place where there is one',
   assert.match(peer(['answer'], '{"type":"offer","sdp":"v=0"}\n').result.reason, /^offer rejected: line 2, column 1: the o= line is missing/);
   const answer = JSON.stringify({ type: 'answer', sdp: 'v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n' });
   assert.match(peer(['offer', '--audio'], `${answer}\n`).result.reason, /^answer rejected: the answer has not as many m-sections/);
+});
+
+test('options of the other role are passed over, so that scripts may give both the same', async () => {
+  const { codes, log } = await match(...['offer', 'answer'].map((role) => command('duet', role, ['--audio', '--restart', '--setup', 'active'])));
+  assert.deepEqual(codes, [0, 0], log());
+  assert.match(log(), /offerer stderr: duet: --setup is for the answerer: it is passed over\s+answerer stderr: duet: --restart is for the offerer/);
 });
 
 test('options that lead nowhere are told', () => {
