@@ -62,16 +62,17 @@ typedef struct pc_receive {
     duet_video_jitter *frames;   /* of `format` */
     duet_payload_format format;
     duet_codec codec;
-    int64_t codec_since; /* the packet with which it began */
+    int64_t codec_since;              /* the packet with which it began */
     struct pc_redundancy *redundancy; /* receive_red.c; NULL: none has come */
     uint64_t dropped;                 /* frames, when the last one was given out */
-    duet_time keyframe_expected;      /* one is on its way: it is asked for when it does not go on until then; 0: none */
-    bool has_played;                  /* for lip sync: the last frame or piece, and when it is shown or heard */
+    duet_time keyframe_expected; /* one is on its way: it is asked for when it does not go on until then; 0: none */
+    bool has_played;             /* for lip sync: the last frame or piece, and when it is shown or heard */
     uint32_t played_timestamp;
     duet_time played_at, sync_delay;
     struct pc_playout *playout; /* raw_receive.c; NULL: its sound is not played */
     duet_video_decoder *video_decoder;
     char video_codec[32];
+    duet_time decoded_at; /* the last picture */
     uint64_t decoded, undecodable;
     uint16_t width, height;
 } pc_receive;

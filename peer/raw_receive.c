@@ -6,6 +6,7 @@
 #define RATE          48000
 #define SAMPLES_MAX   5760 /* 120 ms: the longest Opus packet, RFC 6716 section 2.1.4 */
 #define CHANNELS      2
+#define DECODERS_MAX  2   /* of pictures: one SSRC is shown, and another may be about to take its place */
 #define SILENCE_LEVEL 100 /* samples below are silence: the delay may change there */
 /* A stream whose packets stay away for so long, while those of another come, has given up the floor. */
 #define FLOOR_AFTER DUET_MS(200)
@@ -22,6 +23,25 @@ static duet_env *env_of(const pc_receive *r)
 
 /* ---- pictures ---- */
 
+/* Before one more is made: a decoder holds several pictures, and a peer may have hundreds of SSRCs. */
+static void make_room_for_decoder(const pc_receive *r)
+{
+    pc_receive *idle = NULL;
+    size_t count = 0;
+
+    for (pc_receive *other = r->receiver->streams; other; other = other->next) {
+        if (!other->video_decoder)
+            continue;
+        count++;
+        if (!idle || other->decoded_at < idle->decoded_at)
+            idle = other;
+    }
+    if (count < DECODERS_MAX)
+        return;
+    ops_of(idle)->video_decoder_destroy(idle->video_decoder);
+    idle->video_decoder = NULL;
+}
+
 static void make_picture_decoder(pc_receive *r)
 {
     const duet_codec_ops *ops = ops_of(r);
@@ -32,6 +52,7 @@ static void make_picture_decoder(pc_receive *r)
     if (r->video_decoder)
         ops->video_decoder_destroy(r->video_decoder);
     r->video_decoder = NULL;
+    make_room_for_decoder(r);
     memcpy(r->video_codec, r->codec.name, sizeof(r->video_codec));
     if (ops && ops->video_decoder_create)
         (void)ops->video_decoder_create(&r->video_decoder, &config); /* none: its frames are not decoded */
@@ -45,6 +66,7 @@ void pc_decode_picture(pc_receive *r, const duet_incoming_frame *frame)
     make_picture_decoder(r);
     if (!r->video_decoder)
         return;
+    r->decoded_at = receiver->transceiver->pc->now;
     int err = ops_of(r)->video_decode(r->video_decoder, frame->data, frame->len, &picture);
     if (err == DUET_OK) {
         r->decoded++;

@@ -1,5 +1,7 @@
-/* A peer that changes its codec from one picture to the next, with packets of the codec before that come late. */
+/* A peer that changes its codec from one picture to the next, with packets of the codec before that come late; and one that
+ * changes its SSRC all the time. */
 #include "duet/transceiver.h"
+#include "peer/media_io.h"
 #include "peer_world.h"
 #include "stats_of.h"
 
@@ -97,6 +99,25 @@ static void send_picture(call *c, source *s, bool is_keyframe)
     world_run(c->world, DUET_MS(40));
 }
 
+/* Decoders are counted. */
+static duet_codec_ops ops;
+static unsigned decoders, most_decoders;
+
+static int decoder_create(duet_video_decoder **out, const duet_video_decoder_config *config)
+{
+    int err = duet_video_decoder_create(out, config);
+
+    decoders += err == DUET_OK;
+    most_decoders = decoders > most_decoders ? decoders : most_decoders;
+    return err;
+}
+
+static void decoder_destroy(duet_video_decoder *decoder)
+{
+    duet_video_decoder_destroy(decoder);
+    decoders--;
+}
+
 static call *call_new(void)
 {
     duet_sim_link link = {.delay = DUET_MS(10)};
@@ -107,7 +128,11 @@ static call *call_new(void)
     c->sequence_number = 1000;
     c->world = world_new(1, &link);
     duet_pc_config a = side_config(&c->world->alice), b = side_config(&c->world->bob);
-    b.codecs = duet_codecs();
+    ops = *duet_codecs();
+    ops.video_decoder_create = decoder_create;
+    ops.video_decoder_destroy = decoder_destroy;
+    decoders = most_decoders = 0;
+    b.codecs = &ops;
     b.on_track = on_track;
     side_create(&c->world->alice, &a);
     side_create(&c->world->bob, &b);
@@ -152,10 +177,60 @@ static void a_late_packet_of_the_codec_before_costs_no_picture(void **state)
     call_end(c);
 }
 
+static void send_from_elsewhere(call *c, const duet_encoded_frame *frame, source *s)
+{
+    duet_rtp_session *session = c->world->alice.pc->transports[0]->media->rtp;
+    duet_send_stream_config config;
+    duet_send_stream *stream;
+    uint8_t payload[1200];
+    size_t len;
+    bool marker;
+
+    duet_send_stream_config_init(&config);
+    config.mid = duet_transceiver_mid(duet_sender_transceiver(c->sender));
+    assert_int_equal(duet_send_stream_create(&stream, session, &config), DUET_OK);
+    assert_int_equal(duet_packetizer_begin(s->packetizer, frame->data, frame->len, &frame->info), DUET_OK);
+    while (duet_packetizer_next(s->packetizer, payload, sizeof(payload), &len, &marker) == 1)
+        assert_int_equal(duet_send_stream_send(stream, s->codec.payload_type, marker, c->counter * 3600, payload, len,
+                                               NULL, duet_sim_now(c->world->sim)),
+                         DUET_OK);
+    world_run(c->world, DUET_MS(20));
+    /* it falls silent without a goodbye, as far as anybody can tell */
+}
+
+/* A decoder has room for several pictures, and their size is the sender's choice. */
+static void many_ssrcs_do_not_have_a_decoder_each(void **state)
+{
+    duet_video_frame picture;
+    duet_encoded_frame key;
+    source vp8, other;
+    (void)state;
+
+    call *c = call_new();
+    source_open(&vp8, "VP8", 96);
+    source_open(&other, "VP8", 96);
+    for (int i = 0; i < 10; i++)
+        send_picture(c, &vp8, i == 0);
+    duet_pattern_fill(c->picture, WIDTH, HEIGHT, 1);
+    duet_pattern_frame(c->picture, WIDTH, HEIGHT, &picture);
+    assert_int_equal(duet_video_encoder_encode(other.encoder, &picture, 1, true, &key), DUET_OK);
+    for (int i = 0; i < 50; i++) {
+        send_from_elsewhere(c, &key, &other);
+        send_picture(c, &vp8, false);
+    }
+    assert_int_equal(c->shown, 110);
+    assert_int_equal(c->unreadable, 0);
+    assert_in_range(most_decoders, 1, 4);
+    source_close(&vp8);
+    source_close(&other);
+    call_end(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_late_packet_of_the_codec_before_costs_no_picture),
+        cmocka_unit_test(many_ssrcs_do_not_have_a_decoder_each),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
