@@ -150,9 +150,8 @@ static void on_peer(void *user, const char *peer, const char *agent_id)
 {
     call *c = user;
 
-    (void)agent_id;
     if (!c->finished && is_wanted(c, peer))
-        call_peer_meet(c, peer, c->is_arriving);
+        call_peer_meet(c, peer, agent_id ? agent_id : "", c->is_arriving);
 }
 
 static void on_gone(void *user, const char *peer, const char *reason)

@@ -63,6 +63,7 @@ struct call_peer {
     call_peer *next;
     call *owner;
     char name[64];
+    char agent[64];            /* who has that seat; "" as long as it is not known */
     app_connection connection; /* pc NULL: nobody has called yet */
     duet_net_timer *courtesy;  /* after which we call */
     call_track tracks[CALL_KINDS];
@@ -116,7 +117,7 @@ void call_peer_gone(call *c, bool has_failed);
 
 call_peer *call_peer_find(const call *c, const char *name);
 /* Somebody is in the room: called at once, or after a moment in which they may call. */
-void call_peer_meet(call *c, const char *name, bool at_once);
+void call_peer_meet(call *c, const char *name, const char *agent, bool at_once);
 void call_peer_take_description(call *c, const char *name, duet_sdp_type type, const char *sdp);
 void call_peer_take_candidate(call_peer *p, const duet_pc_candidate *candidate);
 /* Ends it; it is freed once no callback is under way. */
@@ -162,7 +163,7 @@ int call_record_create(call *c, const char *name);
 /* Completes the file. @return false after an error message */
 bool call_record_finish(call_record *r);
 void call_record_destroy(call_record *r);
-/* The file has one peer: the first whose media comes. */
+/* The file has one peer: the first whose media comes, also when it loses its seat and comes back to another one. */
 void call_record_frame(call_record *r, call_track *track, const duet_incoming_frame *frame);
 void call_record_picture(call_record *r, call_track *track, const duet_video_frame *picture,
                          const duet_incoming_frame *frame);

@@ -331,12 +331,14 @@ static void call_now(void *arg)
     describe(p);
 }
 
-void call_peer_meet(call *c, const char *name, bool at_once)
+void call_peer_meet(call *c, const char *name, const char *agent, bool at_once)
 {
     call_peer *p = call_peer_find(c, name);
 
     if (!p)
         p = new_peer(c, name);
+    if (p)
+        snprintf(p->agent, sizeof(p->agent), "%s", agent);
     if (!p || p->connection.pc || p->courtesy)
         return;
     if (at_once)

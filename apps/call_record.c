@@ -30,6 +30,7 @@ struct call_record {
     duet_file_writer *writer;
     bool has_failed;
     char peer[64];           /* whose media it is; "" before the first came */
+    char agent[64];          /* who that is; "" when it is not known */
     duet_time first_arrival; /* of anything */
     duet_time origin;        /* arrival of what began the file */
     int64_t ntp_origin;      /* the sender's clock then; valid when has_ntp */
@@ -246,15 +247,28 @@ static void begin(call_record *r, const call_track *t, const duet_incoming_frame
     start(r, tracks, has_both ? 2 : 1);
 }
 
+/* In another seat, as after an outage that was longer than the server waits. */
+static bool has_come_back(const call_record *r, const call_peer *p)
+{
+    return r->agent[0] && strcmp(r->agent, p->agent) == 0 && !call_peer_find(r->owner, r->peer);
+}
+
 static bool is_mine(call_record *r, const call_track *t, const duet_incoming_frame *f)
 {
     if (r->has_failed)
         return false;
-    if (!r->peer[0]) {
-        snprintf(r->peer, sizeof(r->peer), "%s", t->peer->name);
+    if (strcmp(r->peer, t->peer->name) == 0)
+        return true;
+    bool is_first = !r->peer[0];
+    if (!is_first && !has_come_back(r, t->peer))
+        return false;
+    snprintf(r->peer, sizeof(r->peer), "%s", t->peer->name);
+    snprintf(r->agent, sizeof(r->agent), "%s", t->peer->agent);
+    if (is_first)
         r->first_arrival = f ? f->arrived : 0;
-    }
-    return strcmp(r->peer, t->peer->name) == 0;
+    else
+        r->waits_keyframe = true;
+    return true;
 }
 
 /* The peer may change its codec without a word: a track has one. @return whether the picture belongs into the file */

@@ -434,6 +434,19 @@ test('a call outlives the room server', async () => {
   }
 });
 
+test('the recording goes on when the peer comes back to another seat', async () => {
+  const ann = await enter('back', 'ann', '--quiet', '--loop', '--audio', file('sound.opus'), '--record', file('back.webm'));
+  await ended(await enter('back', 'ben', '--quiet', '--seconds', '2'));
+  await ended(await enter('back', 'cy', '--quiet', '--seconds', '2'));
+  await ended(await enter('back', 'ben', '--quiet', '--seconds', '3'));
+  ann.kill('SIGINT');
+  const { recorded } = await ended(ann);
+  const { video } = look('back.webm');
+  near(video.last, recorded.seconds, 0.2, 'as told');
+  assert.ok(video.timesGrow && recorded.seconds > 6 && video.times.filter((t) => t > 5).length > 20, JSON.stringify(video.times));
+  assert.ok(!video.times.some((t) => t > 2.5 && t < 4), 'nothing of the other one');
+});
+
 test('a disk that is full ends the call, and is told once', async () => {
   symlinkSync('/dev/full', file('full.webm'));
   const ann = await enter('full', 'ann', '--record', file('full.webm'));
