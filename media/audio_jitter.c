@@ -20,8 +20,12 @@
 #define PACKETS_PER_SECOND_MAX 400
 /* A sender that is silent for longer has stopped: its next packet begins anew. */
 #define UNDERRUN_MAX DUET_SECONDS(2)
-/* A delay that cannot be: the timestamps have jumped meanwhile. */
-#define DELAY_ABSURD     DUET_SECONDS(10)
+/* So much that waits where nothing is heard anyway is not played first: sound would be late by it from then on. */
+#define BACKLOG DUET_MS(200)
+/* A player that does not ask for so long has heard nothing meanwhile. */
+#define PLAYER_AWAY DUET_MS(500)
+/* A lateness, or a hole, that cannot be: the timestamps have jumped meanwhile. */
+#define ABSURD           DUET_SECONDS(10)
 #define LATE_COUNTED_MAX 100
 /* FEC is in the next packet, and so is redundancy. Where more than this is lost, the next packet should be there when one is missing. */
 #define LOSS_FOR_FEC 0.01f
@@ -37,7 +41,8 @@ struct duet_audio_jitter {
     duet_jitter_delay delay;
 
     bool is_playing;
-    int64_t next; /* to be played; NO_SEQUENCE before the first */
+    duet_time asked; /* for the last piece */
+    int64_t next;    /* to be played; NO_SEQUENCE before the first */
     int64_t restart_candidate;
     uint32_t position;     /* timestamp of the next piece */
     uint32_t packet_time;  /* samples of a packet, as they come at present */
@@ -131,12 +136,12 @@ static duet_time target_of(const duet_audio_jitter *j)
     return target < j->delay_max ? target : j->delay_max;
 }
 
-/* When the packet would have come without jitter. After it has come at the latest, whatever its timestamp says. */
+/* When the packet would have come without jitter. When it has come at the latest, whatever its timestamp says. */
 static duet_time expected(const duet_audio_jitter *j, const duet_jitter_packet *packet)
 {
     duet_time soonest = duet_jitter_delay_expected(&j->delay, packet->timestamp);
 
-    return soonest < packet->time ? soonest : packet->time;
+    return soonest < packet->time && soonest + ABSURD > packet->time ? soonest : packet->time;
 }
 
 static duet_time play_time(const duet_audio_jitter *j, const duet_jitter_packet *packet)
@@ -335,6 +340,12 @@ void duet_audio_jitter_had_no_fec(duet_audio_jitter *j)
     j->fec_samples = 0;
 }
 
+static void count_removed(duet_audio_jitter *j, uint32_t samples)
+{
+    if (samples < samples_of(j, ABSURD))
+        j->stats.removed_for_acceleration += samples;
+}
+
 static void skip(duet_audio_jitter *j, duet_audio_piece *out, const duet_jitter_packet *packet)
 {
     step_over(j, packet);
@@ -366,7 +377,7 @@ static void play_after_pause(duet_audio_jitter *j, duet_audio_piece *out, const 
         return;
     }
     if (j->stretched < (uint32_t)gap)
-        j->stats.removed_for_acceleration += (uint32_t)gap - j->stretched;
+        count_removed(j, (uint32_t)gap - j->stretched);
     else
         j->stats.inserted_for_deceleration += j->stretched - (uint32_t)gap;
     decode(j, out, packet, now);
@@ -382,7 +393,7 @@ static bool is_too_late(const duet_audio_jitter *j, duet_time delay, bool silent
 {
     duet_time limit = silent && !j->has_skipped ? target_of(j) : j->delay_max;
 
-    return delay > limit + time_of(j, j->packet_time) && delay < DELAY_ABSURD;
+    return delay > limit + time_of(j, j->packet_time);
 }
 
 static void play_packet(duet_audio_jitter *j, duet_audio_piece *out, const duet_jitter_packet *packet, bool silent,
@@ -422,7 +433,7 @@ static void play_loss(duet_audio_jitter *j, duet_audio_piece *out, const duet_ji
     }
     int32_t hole = (int32_t)(packet->timestamp - j->position - j->stretched);
     if (hole <= 0 || is_overdue) {
-        j->stats.removed_for_acceleration += hole > 0 && delay < DELAY_ABSURD ? (uint32_t)hole : 0;
+        count_removed(j, hole > 0 ? (uint32_t)hole : 0);
         count_loss(j, true);
         j->next = packet->sequence;
         j->position = packet->timestamp;
@@ -466,11 +477,33 @@ static const duet_jitter_packet *first_packet(duet_audio_jitter *j)
     return NULL;
 }
 
+/* Where sound begins, it begins with what is new. */
+static void leave_backlog(duet_audio_jitter *j, duet_time now)
+{
+    const duet_jitter_packet *packet = first_packet(j);
+    duet_time target = target_of(j);
+
+    if (!packet || delay_now(j, packet, now) <= target + BACKLOG)
+        return;
+    while (has_another(j, packet) && delay_now(j, packet, now) > target + time_of(j, j->packet_time)) {
+        j->stats.packets_discarded++;
+        j->next = packet->sequence + 1;
+        drop_played(j);
+        packet = first_packet(j);
+        if (!packet)
+            return;
+    }
+}
+
 void duet_audio_jitter_next(duet_audio_jitter *j, duet_audio_piece *out, bool silent, duet_time now)
 {
     *out = (duet_audio_piece){.action = DUET_AUDIO_WAIT, .samples = j->packet_time, .is_silence = true};
     j->fec_samples = 0;
     drop_played(j);
+    j->is_playing = j->is_playing && now <= j->asked + PLAYER_AWAY;
+    j->asked = now;
+    if (!j->is_playing)
+        leave_backlog(j, now);
     const duet_jitter_packet *packet = first_packet(j);
     if (!j->is_playing) {
         uint32_t left = packet ? samples_until(j, play_time(j, packet), now) : j->packet_time;

@@ -67,7 +67,8 @@ DUET_API void duet_audio_jitter_destroy(duet_audio_jitter *jitter);
 DUET_API int duet_audio_jitter_insert(duet_audio_jitter *jitter, const duet_jitter_packet *packet);
 /** The next piece. The player calls it when the last one has been played: at once after SKIP. The delay is changed where
  *  nobody hears it: in pauses of the sender, in silence, and where sound is made up anyway. Only what is later than delay_max is
- *  left out at once. After two seconds without a packet it waits as at the beginning.
+ *  left out at once. After two seconds without a packet it waits as at the beginning. Where sound begins, also when the
+ *  player has not asked for half a second, it begins with what is new.
  *  @param silent  the sound that was played last was silence: the delay may be changed here */
 DUET_API void duet_audio_jitter_next(duet_audio_jitter *jitter, duet_audio_piece *out, bool silent, duet_time now);
 /** There was no FEC in the last piece: it was concealed after all, and counts so. */

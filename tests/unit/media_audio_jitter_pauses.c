@@ -194,6 +194,44 @@ static void fec_that_was_not_there_is_concealment(void **state)
     end(c);
 }
 
+/* Sound that never pauses, to a player that does not ask for some time. */
+static void a_player_that_was_away_goes_on_with_what_is_new(void **state)
+{
+    static const int absences[] = {30, 250, 600, 3000}; /* packets of 20 ms; 512 are kept */
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(absences) / sizeof(absences[0]); i++) {
+        call *c = begin();
+        int64_t sequence = 100;
+        for (int n = 0; n < 200 + absences[i]; n++, sequence++, c->now += DUET_MS(20)) {
+            assert_int_equal(insert(c, sequence, (uint32_t)sequence * 960, false, false), DUET_OK);
+            if (n < 100 || n >= 100 + absences[i])
+                assert_int_equal(next(c).action, DUET_AUDIO_DECODE);
+        }
+        assert_true(stats_of(c).current_delay <= DUET_MS(20));
+        assert_int_equal(stats_of(c).concealed_samples, 0);
+        end(c);
+    }
+}
+
+static void a_jump_of_the_timestamps_counts_as_no_acceleration(void **state)
+{
+    static const uint32_t jumps[] = {0x40000000, 0x80000000, 0xc0000000, 48000 * 3600};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
+        call *c = begin();
+        for (int64_t sequence = 100; sequence < 200; sequence++, c->now += DUET_MS(20)) {
+            uint32_t timestamp = (uint32_t)sequence * 960 + (sequence < 150 ? 0 : jumps[i]);
+            assert_int_equal(insert(c, sequence, timestamp, false, false), DUET_OK);
+            (void)next(c);
+        }
+        assert_true(stats_of(c).removed_for_acceleration < 48000);
+        assert_true(stats_of(c).current_delay < DUET_MS(100));
+        end(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +240,8 @@ int main(void)
         cmocka_unit_test(redundancy_is_played_in_its_place),
         cmocka_unit_test(the_delay_leaves_room_for_redundancy),
         cmocka_unit_test(fec_that_was_not_there_is_concealment),
+        cmocka_unit_test(a_player_that_was_away_goes_on_with_what_is_new),
+        cmocka_unit_test(a_jump_of_the_timestamps_counts_as_no_acceleration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
