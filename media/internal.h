@@ -191,6 +191,7 @@ struct duet_receive_stream {
     duet_time asked_keyframe;
     rtp_timer keyframe_timer;
     rtp_timer tail_timer; /* a frame whose end does not come */
+    duet_time spacing;    /* between packets of a frame, of late */
     int64_t probed;       /* asked for on suspicion; 0: none */
 
     /* the last sender report */

@@ -15,8 +15,10 @@ static void nack_timer(void *owner, duet_time now)
 }
 
 /* The end of a frame does not come: it may be lost, and until the next frame nothing would tell. Packets of a frame leave
- * together, so the one behind the newest is asked for on suspicion; a sender that has not sent it does not mind. */
-#define TAIL_AFTER DUET_MS(10)
+ * together, so the one behind the newest is asked for on suspicion; a sender that has not sent it does not mind. One that
+ * has would send it twice, so on a slow path it has the time that packets take there. */
+#define TAIL_AFTER    DUET_MS(10)
+#define TAIL_SPACINGS 3
 /* So many originals that come although they were asked for, and none by rtx, are no reordering. */
 #define PLAIN_REPAIRS_PROVE 4
 
@@ -174,12 +176,25 @@ static void arm_nack_timer(duet_receive_stream *stream)
                            duet_nack_deadline(&stream->nacks, stream->session->rtt));
 }
 
+static void learn_spacing(duet_receive_stream *stream, uint32_t timestamp, bool is_next, duet_time now)
+{
+    const rtp_reception *r = &stream->reception;
+
+    if (!is_next || !r->has_transit || timestamp != r->last_timestamp)
+        return;
+    duet_time gap = now - r->last_arrival;
+    if (gap > stream->spacing)
+        stream->spacing = gap;
+    else
+        stream->spacing -= (stream->spacing - gap) / 16;
+}
+
 static void watch_tail(duet_receive_stream *stream, const duet_codec *codec, bool marker, duet_time now)
 {
     if (marker || !stream->section->is_video || !(codec->feedback & DUET_FEEDBACK_NACK))
         duet_timers_cancel(&stream->session->timers, &stream->tail_timer.timer);
     else
-        duet_rtp_timer_set(stream->session, &stream->tail_timer, now + TAIL_AFTER);
+        duet_rtp_timer_set(stream->session, &stream->tail_timer, now + TAIL_AFTER + TAIL_SPACINGS * stream->spacing);
 }
 
 /* A new packet shows what became of the suspicion. @return up to where nothing has to be noted as missing */
@@ -270,8 +285,10 @@ int duet_receive_stream_packet(duet_receive_stream *stream, const duet_rtp_packe
     stream->payload_type = packet->payload_type;
     if (codec->clock_rate)
         stream->clock_rate = codec->clock_rate;
-    if (!is_retransmission)
+    if (!is_retransmission) {
+        learn_spacing(stream, packet->timestamp, extended == before + 1, now);
         duet_rtp_reception_jitter(reception, packet->timestamp, now, stream->clock_rate);
+    }
     if (arrived == RTP_LATE) {
         note_late(stream, extended, is_retransmission, now);
     } else if (began && reception->first == first_before) {

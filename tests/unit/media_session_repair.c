@@ -290,6 +290,28 @@ static void a_storm_of_requests_asks_ten_times_a_second(void **state)
     pair_free(p);
 }
 
+/* As behind a link of 500 kbit/s. Whoever asked for them would get them twice, and the link would be slower still. */
+static void packets_of_a_frame_that_come_slowly_are_not_asked_for(void **state)
+{
+    (void)state;
+    media_pair *p = pair_new(31);
+    duet_send_stream *stream;
+    duet_receive_stream_stats in;
+
+    pair_add_video(p, "v");
+    pair_stream(p, 0, "v", &stream);
+    for (uint32_t i = 0; i < 500; i++) {
+        uint8_t payload[1000] = {0};
+        assert_int_equal(
+            duet_send_stream_send(stream, 96, i % 5 == 4, i / 5 * 9000, payload, sizeof(payload), NULL, p->now),
+            DUET_OK);
+        pair_run(p, DUET_MS(20));
+    }
+    duet_receive_stream_get_stats(p->side[1].stream, &in);
+    assert_true(in.nacked_packets < 5);
+    pair_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +320,7 @@ int main(void)
         cmocka_unit_test(a_peer_may_agree_to_rtx_and_send_packets_again_as_they_were),
         cmocka_unit_test(what_stays_lost_is_given_up_after_ten_round_trips),
         cmocka_unit_test(the_lost_end_of_a_frame_is_asked_for_before_the_next_frame),
+        cmocka_unit_test(packets_of_a_frame_that_come_slowly_are_not_asked_for),
         cmocka_unit_test(what_is_skipped_is_no_longer_asked_for),
         cmocka_unit_test(a_packet_is_sent_again_once_in_a_round_trip_whoever_asks_how_often),
         cmocka_unit_test(a_keyframe_request_is_repeated_until_one_came),
