@@ -184,13 +184,16 @@ static void take_remote_dtls(pc_transport *t, const duet_sdp *local, const duet_
         t->fingerprint_count = count;
         t->wants_fingerprints = true;
     }
-    if (t->dtls_role)
-        return; /* the association stays through renegotiations and restarts: RFC 8842 section 4 */
     duet_sdp_media_setup(local, i, &own);
     duet_sdp_media_setup(remote, from, &peer);
     duet_setup answer = local_is_offer ? peer : own;
     bool answerer_is_client = answer != DUET_SETUP_PASSIVE; /* active by default: RFC 8842 section 5.3 */
-    t->dtls_role = answerer_is_client != local_is_offer ? DUET_DTLS_CLIENT : DUET_DTLS_SERVER;
+    duet_dtls_role role = answerer_is_client != local_is_offer ? DUET_DTLS_CLIENT : DUET_DTLS_SERVER;
+    if (!t->dtls_role)
+        t->dtls_role = role; /* the association stays through renegotiations and restarts: RFC 8842 section 4 */
+    else if (t->tag != i && transport_at(t->pc, t->tag) != t)
+        pc_transport_renew(t, role);
+    t->tag = i;
 }
 
 static void take_remote_candidates(pc_transport *t, const duet_sdp *remote, size_t i)
@@ -287,8 +290,8 @@ void pc_apply_negotiated(duet_pc *pc, const duet_sdp *local, const duet_sdp *rem
         if (is_first_of_transport(pc, i)) {
             size_t from = transport_section(remote, i);
             t->owner = i;
-            take_remote_ice(t, remote, from, local_is_offer);
             take_remote_dtls(t, local, remote, i, from, local_is_offer);
+            take_remote_ice(t, remote, from, local_is_offer);
         }
         take_remote_candidates(t, remote, i);
         if (duet_sdp_media_is_data(remote, i) && !has_data) {

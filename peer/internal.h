@@ -39,6 +39,13 @@ typedef struct pc_transport {
     size_t owner; /* the first m-section that uses it */
     duet_ice_agent *ice;
     duet_dtls *dtls;
+    /* Another association that is to take its place, because the tag of the bundle has ended: see renewal.c. NULL: none */
+    duet_dtls *renewed;
+    duet_dtls_state renewed_state;
+    duet_dtls_role renewed_role;
+    duet_time renewed_until; /* it is given up then */
+    bool wants_renewal;
+    size_t tag;             /* the first m-section that used it when it was agreed last */
     struct pc_media *media; /* SRTP and RTP session; NULL while no media is agreed */
     bool network_changed;   /* on_network_change is queued */
     bool routable;          /* a pair is valid */
@@ -210,6 +217,21 @@ int pc_transport_prepare_restart(pc_transport *t);
 void pc_transport_forget_restart(pc_transport *t); /* one that was not carried out yet */
 /* The goodbye and then the end of the sockets, one step at each tick. */
 void pc_transport_end(pc_transport *t, duet_time now);
+
+/* What duet_dtls_create makes for this connection; the states are told to `on_state` with the transport. */
+int pc_transport_create_dtls(pc_transport *t, duet_dtls **out, void (*on_state)(void *user, duet_dtls_state state));
+void pc_transport_dtls_state(void *user, duet_dtls_state state);
+
+/* renewal.c */
+/* The section that was the tag of the transport's bundle has been rejected: begins another association. */
+void pc_transport_renew(pc_transport *t, duet_dtls_role role);
+void pc_renewal_sync(pc_transport *t, duet_time now);
+void pc_renewal_end(pc_transport *t);
+/* Whether the end of the association need not be that of the peer. */
+bool pc_renewal_is_expected(const pc_transport *t);
+/* The association that a DTLS record is for. */
+duet_dtls *pc_renewal_receiver(const pc_transport *t, uint8_t content_type);
+duet_time pc_renewal_deadline(const pc_transport *t);
 
 /* candidates.c */
 void pc_local_candidate(pc_transport *t, const duet_candidate *candidate);

@@ -157,6 +157,8 @@ void pc_media_agree(duet_transceiver *transceiver, pc_transport *t, const pc_agr
 void pc_media_end(duet_transceiver *transceiver);
 /* Direction, track or parameters have changed. */
 void pc_media_update(duet_transceiver *transceiver);
+/* Another DTLS association has taken the place of the first: its keys, from now on. */
+void pc_media_rekey(pc_transport *t);
 void pc_media_bye(pc_transport *t, duet_time now);
 
 #endif

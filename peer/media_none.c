@@ -91,6 +91,11 @@ void pc_media_update(duet_transceiver *transceiver)
     (void)transceiver;
 }
 
+void pc_media_rekey(pc_transport *t)
+{
+    (void)t;
+}
+
 void pc_media_bye(pc_transport *t, duet_time now)
 {
     (void)t, (void)now;

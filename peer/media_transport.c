@@ -169,6 +169,16 @@ static bool is_keyed(pc_transport *t)
     return false;
 }
 
+void pc_media_rekey(pc_transport *t)
+{
+    if (!t->media)
+        return;
+    duet_srtp_destroy(t->media->srtp);
+    t->media->srtp = NULL;
+    t->media->has_failed = false;
+    (void)is_keyed(t);
+}
+
 /* ---- what was agreed ---- */
 
 static int set_section(duet_transceiver *transceiver, pc_transport *t, const pc_agreed *agreed)

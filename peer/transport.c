@@ -104,13 +104,13 @@ static void part_wakes(void *user)
     pc_wake(t->pc);
 }
 
-static void dtls_state_changed(void *user, duet_dtls_state state)
+void pc_transport_dtls_state(void *user, duet_dtls_state state)
 {
     pc_transport *t = user;
     duet_pc *pc = t->pc;
 
     t->dtls_state = state;
-    if (state == DUET_DTLS_CLOSED && t == pc->sctp_transport && pc->sctp)
+    if (state == DUET_DTLS_CLOSED && t == pc->sctp_transport && pc->sctp && !pc_renewal_is_expected(t))
         duet_sctp_close(pc->sctp, pc->now); /* the peer has gone: its channels end now, not at a time-out */
     pc_update_states(pc, "DTLS");
 }
@@ -181,7 +181,7 @@ static int create_agent(pc_transport *t)
     return err;
 }
 
-static int create_dtls(pc_transport *t)
+int pc_transport_create_dtls(pc_transport *t, duet_dtls **out, void (*on_state)(void *user, duet_dtls_state state))
 {
     duet_srtp_profile profiles[PC_PROFILES_MAX];
     duet_dtls_config config;
@@ -192,11 +192,11 @@ static int create_dtls(pc_transport *t)
     /* RFC 5764 section 4.1.2: offered always, because media may come to share the transport later. */
     config.srtp_profile_count = pc_media_profiles(t->pc, profiles);
     config.srtp_profiles = profiles;
-    config.on_state = dtls_state_changed;
+    config.on_state = on_state;
     config.on_data = dtls_data;
     config.on_wake = part_wakes;
     config.user = t;
-    return duet_dtls_create(&t->dtls, &config);
+    return duet_dtls_create(out, &config);
 }
 
 /* The place of a transport that has gone, or a new one. */
@@ -225,7 +225,7 @@ int pc_transport_create(pc_transport **out, duet_pc *pc, size_t owner)
     duet_array_init(&t->candidates, &pc->env, sizeof(duet_candidate));
     int err = create_agent(t);
     if (err == DUET_OK)
-        err = create_dtls(t);
+        err = pc_transport_create_dtls(t, &t->dtls, pc_transport_dtls_state);
     if (err != DUET_OK) {
         pc_transport_destroy(t);
         return err;
@@ -253,6 +253,7 @@ void pc_transport_destroy(pc_transport *t)
     pc_media_transport_destroy(t);
     drop_early(t);
     duet_array_free(&t->candidates);
+    pc_renewal_end(t);
     duet_dtls_destroy(t->dtls);
     duet_ice_agent_destroy(t->ice);
     duet_free(&pc->env, t);
@@ -397,6 +398,7 @@ void pc_transport_sync(pc_transport *t, duet_time now)
     duet_ice_agent_tick(t->ice, now);
     start_what_is_ready(t, now);
     duet_dtls_tick(t->dtls, now);
+    pc_renewal_sync(t, now);
     pc_media_tick(t, now);
 }
 
@@ -405,6 +407,7 @@ void pc_transport_end(pc_transport *t, duet_time now)
     if (!t->ended) {
         t->ended = true;
         drop_early(t);
+        pc_renewal_end(t);
         pc_media_bye(t, now);
         duet_dtls_close(t->dtls, now);
     } else if (t->drained && t->ice_state != DUET_ICE_CLOSED) {
@@ -446,7 +449,7 @@ static void demultiplex(pc_transport *t, duet_datagram *in, duet_time now)
     } else if (is_media) {
         pc_media_input(t, in, now);
     } else if (t->dtls_started) {
-        duet_dtls_input(t->dtls, in, now);
+        duet_dtls_input(pc_renewal_receiver(t, first), in, now);
     } else {
         hold_early(t, in);
     }
@@ -479,7 +482,8 @@ static int output(pc_transport *t, duet_datagram *out, duet_time now)
     out->dscp = 0;
     if (duet_ice_agent_output(t->ice, out, now) == 1)
         return 1;
-    while (t->routable && duet_dtls_output(t->dtls, out, now) == 1) {
+    while (t->routable &&
+           (duet_dtls_output(t->dtls, out, now) == 1 || (t->renewed && duet_dtls_output(t->renewed, out, now) == 1))) {
         if (duet_ice_agent_route(t->ice, out) == DUET_OK)
             return 1; /* otherwise there is no valid pair left: lost, as on any broken path */
     }
@@ -509,9 +513,11 @@ duet_time pc_transport_deadline(const pc_transport *t)
     duet_time ice = duet_ice_agent_deadline(t->ice);
     duet_time dtls = duet_dtls_deadline(t->dtls);
     duet_time media = pc_media_deadline(t);
+    duet_time renewal = pc_renewal_deadline(t);
     duet_time first = ice < dtls ? ice : dtls;
 
     first = media < first ? media : first;
+    first = renewal < first ? renewal : first;
     if (t->pc->is_closed || t->retired)
         return !t->ended || (t->drained && t->ice_state != DUET_ICE_CLOSED) ? 0 : DUET_NEVER;
     if (t->short_of_memory && t->pc->now + PC_RETRY_AFTER < first)
