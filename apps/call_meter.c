@@ -2,6 +2,7 @@
 #include "call.h"
 #include <math.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define PERIOD    DUET_SECONDS(1)
@@ -133,7 +134,7 @@ static void bar(char *out, double level)
     out[BAR] = 0;
 }
 
-static void reading_text(char *out, size_t size, const call_peer *p, const reading *r)
+static void reading_text(char *out, size_t size, const call_peer *p, const reading *r, bool is_short)
 {
     const call_track *video = &p->tracks[CALL_VIDEO];
     char level[BAR + 1], picture[64] = "no picture", rtt[32] = "";
@@ -145,9 +146,11 @@ static void reading_text(char *out, size_t size, const call_peer *p, const readi
     else if (video->frames > 0)
         snprintf(picture, sizeof(picture), "%.15s %.0f fps", video->codec, fmin(r->fps, 999));
     if (r->rtt_ms >= 0)
-        snprintf(rtt, sizeof(rtt), ", RTT %.1f ms", r->rtt_ms);
-    snprintf(out, size, "%.8s [%s] %s, %.0f in %.0f out kbit/s, loss %.1f in %.1f out %%%s", p->name, level, picture,
-             r->kbit_in, r->kbit_out, r->loss_in, r->loss_out < 0 ? 0 : r->loss_out, rtt);
+        snprintf(rtt, sizeof(rtt), is_short ? " %.0f ms" : ", RTT %.1f ms", r->rtt_ms);
+    snprintf(out, size,
+             is_short ? "%.8s [%s] %s %.0f/%.0f kbit/s loss %.1f/%.1f %%%s"
+                      : "%.8s [%s] %s, %.0f in %.0f out kbit/s, loss %.1f in %.1f out %%%s",
+             p->name, level, picture, r->kbit_in, r->kbit_out, r->loss_in, r->loss_out < 0 ? 0 : r->loss_out, rtt);
 }
 
 /* ---- showing it ---- */
@@ -160,6 +163,23 @@ void call_meter_clear_line(call *c)
     c->has_meter_line = false;
 }
 
+/* A line that is longer than the terminal is wide would leave its beginning behind with each second. */
+static void draw(call *c, const call_peer *p, const reading *r)
+{
+    struct winsize window;
+    int columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col : 80;
+    char text[200], others[32] = "";
+
+    if (c->connections > 1)
+        snprintf(others, sizeof(others), " (+%zu)", c->connections - 1);
+    int room = columns - 1 - (int)strlen(others);
+    reading_text(text, sizeof(text), p, r, false);
+    if ((int)strlen(text) > room)
+        reading_text(text, sizeof(text), p, r, true);
+    printf("\r\033[K%.*s%s", room > 0 ? room : 0, text, room > 0 ? others : "");
+    c->has_meter_line = true;
+}
+
 /* On a terminal one line is drawn again and again. */
 static void show(call *c, const call_peer *p, const reading *r, bool is_terminal)
 {
@@ -169,14 +189,11 @@ static void show(call *c, const call_peer *p, const reading *r, bool is_terminal
         app_lines_write(reading_json(p, r));
         return;
     }
-    reading_text(text, sizeof(text), p, r);
-    if (!is_terminal) {
-        puts(text);
+    if (is_terminal) {
+        draw(c, p, r);
     } else {
-        printf("\r\033[K%s", text);
-        if (c->connections > 1)
-            printf(" (+%zu)", c->connections - 1);
-        c->has_meter_line = true;
+        reading_text(text, sizeof(text), p, r, false);
+        puts(text);
     }
     fflush(stdout);
 }

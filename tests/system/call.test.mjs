@@ -475,6 +475,18 @@ test('on a terminal the meter is one line, which is drawn again', async () => {
   for (const line of meter) assert.match(line, /^\x1b\[K\S+ \[[#.]{10}\] VP8 320x240/);
 });
 
+for (const columns of [80, 40]) test(`the meter is not wider than a terminal of ${columns} columns`, async () => {
+  const others = [await enter(`narrow${columns}`, 'ann', '--quiet'), await enter(`narrow${columns}`, 'cy', '--quiet')];
+  const command = [tool, 'call', `narrow${columns}`, '--signaling', server.ws, '--token', await server.token('ben'), ...local, '--seconds', '3.5'].join(' ');
+  const ben = start('script', ['-qec', `stty cols ${columns}; ${command}`, '/dev/null'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  assert.equal(await within(20000, ben.exited, 'the call'), 0, ben.text);
+  others.forEach((other) => other.kill('SIGINT'));
+  await Promise.all(others.map((other) => ended(other)));
+  const meter = ben.lines.filter((line) => line.includes('VP8')).map((line) => line.replace('\x1b[K', ''));
+  assert.ok(meter.length >= 3 && meter.every((line) => line.length < columns && /^\S+ \[[#.]{10}\] VP8 .*\(\+1\)$/.test(line)), JSON.stringify(meter));
+  if (columns === 80) assert.match(meter.at(-1), /kbit\/s loss \d/);
+});
+
 test('what cannot be done is told before anything happens, and what to do instead', async () => {
   writeFileSync(file('noise.webm'), Buffer.from('this is no WebM, whatever its name says'));
   make('five.wav', 48000, 5);
