@@ -333,6 +333,24 @@ static int has_common_codec(const duet_pc *pc, const duet_sdp *offer, size_t i, 
     return DUET_OK;
 }
 
+static pc_transport *agreed_transport(const duet_pc *pc, size_t i)
+{
+    return i < pc->sections.count ? ((const pc_section *)duet_array_at(&pc->sections, i))->transport : NULL;
+}
+
+/* Whether others go on in the bundle whose tag the section is. Chromium cannot take an answer that rejects it then, and W3C has
+ * it that "a transceiver that is stopping, but not stopped, will not affect createAnswer": our next offer rejects it. */
+static bool is_needed_by_others(const duet_pc *pc, size_t i)
+{
+    const pc_transport *t = agreed_transport(pc, i);
+
+    for (size_t j = 0; t && j < pc->sections.count; j++) {
+        if (j != i && agreed_transport(pc, j) == t)
+            return j > i;
+    }
+    return false;
+}
+
 /* One data section; media when its codecs are known and, with max-bundle, it needs no transport of its own but is "the first m=
  * section": RFC 9429, 5.3.1. */
 static int accepts(const duet_pc *pc, const duet_sdp *offer, size_t i, bool *has_data, bool *accepted)
@@ -348,16 +366,11 @@ static int accepts(const duet_pc *pc, const duet_sdp *offer, size_t i, bool *has
         *has_data = true;
         return DUET_OK;
     }
-    if (!duet_sdp_media_is_rtp(offer, i) || !t || t->stopping)
+    if (!duet_sdp_media_is_rtp(offer, i) || !t || (t->stopping && !is_needed_by_others(pc, i)))
         return DUET_OK;
     if (pc->config.bundle_policy == DUET_BUNDLE_MAX_BUNDLE && i > 0 && !duet_sdp_bundle_tag(offer, i, &tag))
         return DUET_OK;
     return has_common_codec(pc, offer, i, t, accepted);
-}
-
-static pc_transport *agreed_transport(const duet_pc *pc, size_t i)
-{
-    return i < pc->sections.count ? ((const pc_section *)duet_array_at(&pc->sections, i))->transport : NULL;
 }
 
 static bool share_bundle(const duet_sdp *offer, size_t i, size_t j)

@@ -66,7 +66,7 @@ DUET_API bool duet_transceiver_current_direction(const duet_transceiver *transce
 /** @return DUET_OK; DUET_ERR_STATE when stopped; DUET_ERR_INVALID */
 DUET_API int duet_transceiver_set_direction(duet_transceiver *transceiver, duet_sdp_direction direction);
 /** W3C stop(): sends and receives no more at once; the next negotiation rejects its m-section, which may then be used for
- *  another transceiver. */
+ *  another transceiver. The first one of a bundle in which others go on is only rejected by the next offer of this side. */
 DUET_API void duet_transceiver_stop(duet_transceiver *transceiver);
 DUET_API bool duet_transceiver_stopped(const duet_transceiver *transceiver);
 /** W3C setCodecPreferences: the codecs of the next negotiation, best first. Payload types are not looked at. rtx, red, CN and

@@ -367,6 +367,28 @@ static void the_answerer_can_stop_a_section_that_is_offered(void **state)
     destroy_pair(&alice, &bob);
 }
 
+static void the_tag_of_a_bundle_is_not_rejected_in_an_answer_but_in_the_next_offer(void **state)
+{
+    end alice, bob;
+    (void)state;
+
+    create_pair(&alice, &bob);
+    add(&alice, DUET_SDP_AUDIO, DUET_SDP_SENDRECV);
+    add(&alice, DUET_SDP_VIDEO, DUET_SDP_SENDRECV);
+    negotiate(&alice, &bob);
+    duet_transceiver_stop(at(&bob, 0));
+    assert_int_equal(bob.negotiation_needed, 1);
+    negotiate(&alice, &bob);
+    assert_int_equal(count(&alice), 2);
+    assert_current(at(&alice, 0), DUET_SDP_INACTIVE);
+    duet_pc_tick(bob.pc, 1);
+    assert_int_equal(bob.negotiation_needed, 2);
+    negotiate(&bob, &alice);
+    assert_int_equal(count(&alice), 1);
+    assert_int_equal(count(&bob), 1);
+    destroy_pair(&alice, &bob);
+}
+
 static void payload_types_and_ids_of_the_peer_stay_when_we_offer(void **state)
 {
     end alice, bob;
@@ -886,6 +908,7 @@ int main(void)
         cmocka_unit_test(a_section_that_was_stopped_is_used_again_under_another_mid),
         cmocka_unit_test(the_first_section_used_again_joins_the_transport_of_its_bundle),
         cmocka_unit_test(the_answerer_can_stop_a_section_that_is_offered),
+        cmocka_unit_test(the_tag_of_a_bundle_is_not_rejected_in_an_answer_but_in_the_next_offer),
         cmocka_unit_test(payload_types_and_ids_of_the_peer_stay_when_we_offer),
         cmocka_unit_test(an_id_keeps_its_meaning_after_its_section_has_ended),
         cmocka_unit_test(no_id_that_we_offer_means_something_else_to_chromium),
