@@ -58,8 +58,9 @@ typedef struct pc_receive {
     struct pc_receive *next;
     duet_receiver *receiver;
     pc_transport *transport;
-    duet_receive_stream *stream; /* NULL: it has ended */
-    duet_video_jitter *frames;   /* of `format` */
+    duet_receive_stream *stream;  /* NULL: it has ended */
+    duet_video_jitter *frames;    /* of `format` */
+    duet_video_jitter_stats past; /* of its buffers of other formats */
     duet_payload_format format;
     duet_codec codec;
     int64_t codec_since;              /* the packet with which it began */
@@ -130,6 +131,8 @@ bool pc_receive_take(pc_receive *r, const duet_codec *codec, const duet_jitter_p
 void pc_receive_begin(duet_receiver *receiver, pc_transport *t, duet_receive_stream *stream);
 void pc_receive_packet(duet_receive_stream *stream, const duet_rtp_arrival *arrival);
 void pc_receive_end(duet_receive_stream *stream);
+/* Of all its buffers. @return false when there was none */
+bool pc_receive_get_stats(const pc_receive *r, duet_video_jitter_stats *out);
 void pc_receive_tick(duet_receiver *receiver, duet_time now);
 duet_time pc_receive_deadline(const duet_receiver *receiver);
 

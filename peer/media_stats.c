@@ -127,9 +127,8 @@ static void report_frames(pc_stats_report *r, const pc_receive *s)
 {
     duet_video_jitter_stats stats;
 
-    if (!s->frames)
+    if (!pc_receive_get_stats(s, &stats))
         return;
-    duet_video_jitter_get_stats(s->frames, &stats);
     pc_report_number(r, "framesReceived", stats.frames_assembled);
     pc_report_number(r, "framesDropped", stats.frames_dropped);
     pc_report_number(r, "duetKeyFramesReceived", stats.key_frames);

@@ -84,6 +84,7 @@ void pc_decode_picture(pc_receive *r, const duet_incoming_frame *frame)
 
 struct pc_playout {
     duet_audio_jitter *jitter;
+    duet_audio_jitter_stats past; /* of its buffers of other clocks */
     uint32_t clock_rate;
     duet_audio_decoder *decoder;
     duet_codec codec; /* of the decoder */
@@ -175,6 +176,37 @@ static bool has_floor(pc_receive *r, duet_time now)
     return true;
 }
 
+static void add_stats(duet_audio_jitter_stats *sum, const duet_audio_jitter_stats *stats)
+{
+    sum->packets_inserted += stats->packets_inserted;
+    sum->packets_late += stats->packets_late;
+    sum->packets_duplicated += stats->packets_duplicated;
+    sum->packets_discarded += stats->packets_discarded;
+    sum->samples_played += stats->samples_played;
+    sum->concealed_samples += stats->concealed_samples;
+    sum->silent_concealed_samples += stats->silent_concealed_samples;
+    sum->concealment_events += stats->concealment_events;
+    sum->inserted_for_deceleration += stats->inserted_for_deceleration;
+    sum->removed_for_acceleration += stats->removed_for_acceleration;
+    sum->fec_packets += stats->fec_packets;
+    sum->jitter_buffer_delay += stats->jitter_buffer_delay;
+    sum->jitter_buffer_emitted_count += stats->jitter_buffer_emitted_count;
+    sum->target_delay = stats->target_delay;
+    sum->current_delay = stats->current_delay;
+}
+
+bool pc_playout_get_stats(const pc_receive *r, duet_audio_jitter_stats *out)
+{
+    duet_audio_jitter_stats now;
+
+    if (!r->playout)
+        return false;
+    duet_audio_jitter_get_stats(r->playout->jitter, &now);
+    *out = r->playout->past;
+    add_stats(out, &now);
+    return true;
+}
+
 bool pc_playout_packet(pc_receive *r, const duet_jitter_packet *packet)
 {
     struct pc_playout *p = r->playout;
@@ -182,6 +214,7 @@ bool pc_playout_packet(pc_receive *r, const duet_jitter_packet *packet)
     if (!has_floor(r, packet->time) || !p)
         return false;
     if (p->clock_rate != r->codec.clock_rate) { /* its timestamps cannot be compared with those in the buffer */
+        (void)pc_playout_get_stats(r, &p->past);
         duet_audio_jitter_destroy(p->jitter);
         if (make_buffer(r) != DUET_OK)
             pc_playout_destroy(r); /* the next question begins anew */
@@ -379,12 +412,4 @@ void pc_playout_set_delay(pc_receive *r, duet_time least)
 {
     if (r->playout)
         duet_audio_jitter_set_delay_min(r->playout->jitter, least);
-}
-
-bool pc_playout_get_stats(const pc_receive *r, duet_audio_jitter_stats *out)
-{
-    if (!r->playout)
-        return false;
-    duet_audio_jitter_get_stats(r->playout->jitter, out);
-    return true;
 }

@@ -54,6 +54,34 @@ void pc_receive_end(duet_receive_stream *stream)
         forget_ended(r->receiver);
 }
 
+static void add_stats(duet_video_jitter_stats *sum, const duet_video_jitter_stats *stats)
+{
+    sum->packets_inserted += stats->packets_inserted;
+    sum->packets_late += stats->packets_late;
+    sum->packets_duplicated += stats->packets_duplicated;
+    sum->packets_malformed += stats->packets_malformed;
+    sum->frames_assembled += stats->frames_assembled;
+    sum->frames_dropped += stats->frames_dropped;
+    sum->key_frames += stats->key_frames;
+    sum->gave_up += stats->gave_up;
+    sum->overflows += stats->overflows;
+    sum->jitter_buffer_delay += stats->jitter_buffer_delay;
+    sum->jitter_buffer_emitted_count += stats->jitter_buffer_emitted_count;
+    sum->target_delay = stats->target_delay;
+}
+
+bool pc_receive_get_stats(const pc_receive *r, duet_video_jitter_stats *out)
+{
+    duet_video_jitter_stats now;
+
+    if (!r->frames)
+        return false;
+    duet_video_jitter_get_stats(r->frames, &now);
+    *out = r->past;
+    add_stats(out, &now);
+    return true;
+}
+
 /* The buffer of a codec. Another codec begins with another buffer, and with a key frame. */
 static bool ensure_buffer(pc_receive *r, duet_payload_format format)
 {
@@ -61,6 +89,7 @@ static bool ensure_buffer(pc_receive *r, duet_payload_format format)
 
     if (r->frames && r->format == format)
         return true;
+    (void)pc_receive_get_stats(r, &r->past);
     duet_video_jitter_destroy(r->frames);
     r->frames = NULL;
     duet_video_jitter_config_init(&config);

@@ -344,6 +344,7 @@ static void another_codec_in_mid_call_is_followed(void **state)
 
     call *c = call_connected(8, &good, "opus", "VP8");
     call_run(c, DUET_SECONDS(2));
+    uint64_t samples = received_stat(c, "audio", "totalSamplesReceived");
     prefer_one(c->audio, "PCMU");
     prefer_one(c->video, "VP9");
     c->may_fail = true; /* as long as what is captured does not fit */
@@ -360,6 +361,10 @@ static void another_codec_in_mid_call_is_followed(void **state)
     assert_int_equal(c->unreadable + c->backward, 0);
     assert_true(fabs(loudness(c) - TONE_LOUDNESS) < 0.1 * TONE_LOUDNESS);
     assert_true(purity(c) > 0.95);
+    /* What was counted with the codecs before still counts. */
+    assert_true(received_stat(c, "audio", "totalSamplesReceived") > samples + 3 * 8000);
+    assert_int_equal(received_stat(c, "video", "framesReceived"), c->shown);
+    assert_int_equal(received_stat(c, "video", "duetKeyFramesReceived"), 2);
     call_end(c);
 }
 
