@@ -41,7 +41,7 @@ const char app_connection_help[] =
     "  --no-offload         no UDP GSO and GRO\n"
     "  --impair SPEC        hurt the traffic: loss=0.05,delay=20ms,jitter=5ms,reorder=0.01,duplicate=0.01,\n"
     "                       corrupt=0.001,seed=7\n"
-    "  --pcap FILE          capture for Wireshark: datagrams with their keys, and plain SCTP\n"
+    "  --pcap FILE          capture for Wireshark: datagrams with their keys, and plain SCTP, RTP and RTCP\n"
     "  --keylog FILE        DTLS keys in the NSS key log format\n"
     "  --events FILE        JSON lines: every change of state with its cause\n"
     "  --verbose            log to standard error\n";

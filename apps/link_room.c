@@ -113,7 +113,7 @@ int app_room_link_open(app_link *out, duet_net *net, const app_link_options *o, 
         app_error("a room of the signaling server needs --room");
         return APP_BAD_USAGE;
     }
-    if (!o->token) {
+    if (!o->token || !o->token[0]) {
         app_error(
             "the signaling server wants a token: give --token, or DUET_TOKEN in the environment; 'duet token' makes "
             "one, 'duet signal --dev' prints one");

@@ -509,6 +509,7 @@ test('what cannot be done is told before anything happens, and what to do instea
     [['r', ...there, '--loop'], /--loop is for files/],
     [['r', '--signaling', 'tcp://127.0.0.1:1'], /a call needs a room server/],
     [there, /say which room/],
+    [['r', '--signaling', server.ws, '--token', ''], /wants a token: give --token/],
     [['r', '--signaling', server.ws], /wants a token: give --token, or DUET_TOKEN/],
     [['two words', ...there], /room two words: give ws:.*a room of letters, digits and/],
   ];
