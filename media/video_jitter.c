@@ -311,6 +311,8 @@ duet_time duet_video_jitter_keyframe_arrival(const duet_video_jitter *j)
     const duet_jitter_slot *first = duet_jitter_store_get(&j->store, j->plan.keyframe);
     duet_time newest = 0;
 
+    if (j->needs_keyframe && j->plan.step == DUET_JITTER_GIVE)
+        return j->plan.due; /* it is whole */
     for (int64_t s = j->plan.keyframe; first && s <= j->store.highest; s++) {
         const duet_jitter_slot *slot = duet_jitter_store_get(&j->store, s);
         if (slot && slot->packet.timestamp != first->packet.timestamp)

@@ -132,8 +132,8 @@ DUET_API int duet_video_jitter_next(duet_video_jitter *jitter, duet_jitter_frame
 DUET_API duet_time duet_video_jitter_deadline(const duet_video_jitter *jitter);
 /** Whether only a key frame helps: at the start, after a loss that was given up, after duet_video_jitter_lost. */
 DUET_API bool duet_video_jitter_needs_keyframe(const duet_video_jitter *jitter);
-/** When the newest packet of a key frame came that is not whole yet; 0: there is none. While such packets come, nobody needs
- *  to ask for another one. */
+/** A key frame that is needed and on its way: when its newest packet came, or, when it is whole, when it is due; 0: there is
+ *  none. So long, nobody needs to ask for another one. */
 DUET_API duet_time duet_video_jitter_keyframe_arrival(const duet_video_jitter *jitter);
 /** The decoder could not use the last frame. */
 DUET_API void duet_video_jitter_lost(duet_video_jitter *jitter);

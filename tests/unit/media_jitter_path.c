@@ -47,11 +47,42 @@ static void jitter_that_comes_and_goes_is_remembered(void **state)
     free(w);
 }
 
+/* Whether a key frame that is awaited is on its way, or waits for its time to be shown. */
+static void a_key_frame_is_known_from_its_first_packet_until_it_is_given(void **state)
+{
+    (void)state;
+    world *w = calloc(1, sizeof(*w));
+    duet_jitter_frame frame;
+
+    assert_non_null(w);
+    w->frame_len = 500;
+    world_start(w, NULL, DUET_PAYLOAD_VP8);
+    duet_video_jitter_set_delay(w->jitter_buffer, DUET_MS(400), 0);
+    w->now = DUET_SECONDS(1);
+    assert_int_equal(duet_video_jitter_keyframe_arrival(w->jitter_buffer), 0);
+    world_send_frame(w);
+    while (w->on_the_way_count > 0) {
+        w->now += DUET_MS(5);
+        world_deliver(w, world_next_packet(w));
+        assert_true(duet_video_jitter_needs_keyframe(w->jitter_buffer));
+        assert_true(duet_video_jitter_keyframe_arrival(w->jitter_buffer) >= w->now);
+    }
+    assert_int_equal(duet_video_jitter_next(w->jitter_buffer, &frame, w->now), 0);
+    assert_true(duet_video_jitter_keyframe_arrival(w->jitter_buffer) >= w->now + DUET_MS(380));
+    w->now += DUET_MS(400);
+    assert_int_equal(duet_video_jitter_next(w->jitter_buffer, &frame, w->now), 1);
+    assert_false(duet_video_jitter_needs_keyframe(w->jitter_buffer));
+    assert_int_equal(duet_video_jitter_keyframe_arrival(w->jitter_buffer), 0);
+    world_end(w);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_path_that_becomes_slower_costs_one_gap_and_no_delay),
         cmocka_unit_test(jitter_that_comes_and_goes_is_remembered),
+        cmocka_unit_test(a_key_frame_is_known_from_its_first_packet_until_it_is_given),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
