@@ -39,11 +39,9 @@ void call_finish(call *c, int exit_code, const char *reason)
         duet_net_stop(c->net);
 }
 
-static void warn(call *c, const char *format, va_list args)
+static void warn(call *c, char *text, size_t size, const char *format, va_list args)
 {
-    char text[320];
-
-    vsnprintf(text, sizeof(text), format, args);
+    vsnprintf(text, size, format, args);
     call_meter_clear_line(c);
     fflush(stdout);
     app_error("%s", text);
@@ -51,10 +49,11 @@ static void warn(call *c, const char *format, va_list args)
 
 void call_warn(call *c, const char *format, ...)
 {
+    char text[320];
     va_list args;
 
     va_start(args, format);
-    warn(c, format, args);
+    warn(c, text, sizeof(text), format, args);
     va_end(args);
 }
 
@@ -65,7 +64,7 @@ void call_fail(call *c, const char *format, ...)
     if (c->finished)
         return;
     va_start(args, format);
-    warn(c, format, args);
+    warn(c, c->problem, sizeof(c->problem), format, args);
     va_end(args);
     call_finish(c, APP_FAILED, "failed");
 }
@@ -214,7 +213,10 @@ static bool write_result(call *c)
     bool is_ok = c->exit_code == APP_OK && is_recorded;
     json_t *result = json_pack("{s:s,s:b,s:s,s:f,s:i}", "type", "result", "ok", is_ok, "reason",
                                c->reason ? c->reason : "", "seconds", seconds, "connected", (int)c->connected);
+    json_t *problem = c->problem[0] ? json_string(c->problem) : NULL; /* NULL also when it is no UTF-8: a file's name */
 
+    if (problem)
+        json_object_set_new(result, "reason", problem);
     json_object_set_new(result, "peers", c->results ? json_incref(c->results) : json_array());
     if (c->record)
         call_record_report(c->record, result);

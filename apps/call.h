@@ -97,6 +97,7 @@ struct call {
     bool finished;
     int exit_code;
     const char *reason; /* why it ended */
+    char problem[320];  /* what call_fail said; "" otherwise */
 };
 
 /* ---- call.c ---- */

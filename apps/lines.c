@@ -150,6 +150,8 @@ void app_lines_stop(app_lines *l)
 
 void app_lines_write(json_t *object)
 {
+    if (!object)
+        return; /* without memory, or of a file whose name is no UTF-8 */
     json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
     fputc('\n', stdout);
     fflush(stdout);
