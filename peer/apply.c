@@ -191,7 +191,7 @@ static void take_remote_dtls(pc_transport *t, const duet_sdp *local, const duet_
     duet_dtls_role role = answerer_is_client != local_is_offer ? DUET_DTLS_CLIENT : DUET_DTLS_SERVER;
     if (!t->dtls_role)
         t->dtls_role = role; /* the association stays through renegotiations and restarts: RFC 8842 section 4 */
-    else if (t->tag != i && transport_at(t->pc, t->tag) != t)
+    else if (t->tag != i)
         pc_transport_renew(t, role);
     t->tag = i;
 }

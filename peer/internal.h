@@ -223,7 +223,7 @@ int pc_transport_create_dtls(pc_transport *t, duet_dtls **out, void (*on_state)(
 void pc_transport_dtls_state(void *user, duet_dtls_state state);
 
 /* renewal.c */
-/* The section that was the tag of the transport's bundle has been rejected: begins another association. */
+/* The transport's bundle has another tag than before: begins another association. */
 void pc_transport_renew(pc_transport *t, duet_dtls_role role);
 void pc_renewal_sync(pc_transport *t, duet_time now);
 void pc_renewal_end(pc_transport *t);

@@ -1,6 +1,6 @@
-/* Another DTLS association on a transport that goes on. When the m-section is rejected that is the tag of a bundle (RFC 9143
- * section 7), browsers take that for the end of its transport: the next section brings new sockets under the same ICE
- * credentials, and a new handshake. Others keep the association. So ICE begins anew, a second association is tried, and the
+/* Another DTLS association on a transport that goes on. When the tag of a bundle (RFC 9143 section 7) is rejected, or another
+ * section comes in front of it, browsers take that for the end of its transport: the new tag brings new sockets under the same
+ * ICE credentials, and a new handshake. Others keep the association. So ICE begins anew, a second association is tried, and the
  * first one serves until the second is connected; then it is forgotten without a goodbye. */
 #include "peer/media.h"
 
@@ -12,7 +12,9 @@ static bool is_offered(const pc_transport *t)
     const duet_sdp *offers[] = {t->pc->pending_local.sdp, t->pc->pending_remote.sdp};
 
     for (size_t i = 0; i < 2; i++) {
-        if (offers[i] && t->tag < duet_sdp_media_count(offers[i]) && duet_sdp_media_is_rejected(offers[i], t->tag))
+        size_t tag = t->tag;
+        if (offers[i] && (duet_sdp_media_is_rejected(offers[i], t->tag) ||
+                          (duet_sdp_bundle_tag(offers[i], t->tag, &tag) && tag != t->tag)))
             return true;
     }
     return false;
