@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define SYNC_EVERY DUET_SECONDS(1)
-#define DELAY_MAX  DUET_SECONDS(10)
 /* Without pictures for so long, the sound gives back what it waits for their sake, so much at a time. */
 #define PICTURES_GONE DUET_SECONDS(5)
 #define GIVEN_BACK    DUET_MS(80)
@@ -54,7 +53,7 @@ static bool bring_together(duet_receiver *sound, duet_receiver *pictures, duet_t
     forget_what_was_not_possible(a);
     duet_lip_sync(sound_captured, a->played_at, picture_captured, v->played_at, &a->sync_delay, &v->sync_delay);
     pc_playout_set_delay(a, a->sync_delay);
-    duet_video_jitter_set_delay(v->frames, v->sync_delay, DELAY_MAX);
+    pc_receive_apply_delay(v);
     return true;
 }
 

@@ -70,7 +70,8 @@ typedef struct pc_receive {
     bool has_played;             /* for lip sync: the last frame or piece, and when it is shown or heard */
     uint32_t played_timestamp;
     duet_time played_at, sync_delay;
-    struct pc_playout *playout; /* raw_receive.c; NULL: its sound is not played */
+    duet_time playout_min, playout_max; /* what the sender wishes for pictures; max 0: nothing */
+    struct pc_playout *playout;         /* raw_receive.c; NULL: its sound is not played */
     duet_video_decoder *video_decoder;
     char video_codec[32];
     duet_time decoded_at; /* the last picture */
@@ -131,6 +132,8 @@ bool pc_receive_take(pc_receive *r, const duet_codec *codec, const duet_jitter_p
 void pc_receive_begin(duet_receiver *receiver, pc_transport *t, duet_receive_stream *stream);
 void pc_receive_packet(duet_receive_stream *stream, const duet_rtp_arrival *arrival);
 void pc_receive_end(duet_receive_stream *stream);
+/* How long pictures are held back: what the sender wishes, and `sync_delay`. */
+void pc_receive_apply_delay(pc_receive *r);
 /* Of all its buffers. @return false when there was none */
 bool pc_receive_get_stats(const pc_receive *r, duet_video_jitter_stats *out);
 void pc_receive_tick(duet_receiver *receiver, duet_time now);

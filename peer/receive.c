@@ -4,6 +4,7 @@
 
 /* A key frame of which no packet comes for so long has to be asked for. */
 #define KEYFRAME_STALLS DUET_MS(200)
+#define DELAY_MAX       DUET_SECONDS(10)
 /* Audio does not wait long for what is missing: it is asked for again only where NACK was agreed. */
 #define AUDIO_WAIT_MAX DUET_MS(100)
 
@@ -82,6 +83,31 @@ bool pc_receive_get_stats(const pc_receive *r, duet_video_jitter_stats *out)
     return true;
 }
 
+void pc_receive_apply_delay(pc_receive *r)
+{
+    duet_time most = r->playout_max ? r->playout_max : DELAY_MAX;
+
+    if (r->sync_delay > most)
+        r->sync_delay = most;
+    if (r->frames)
+        duet_video_jitter_set_delay(r->frames, r->sync_delay > r->playout_min ? r->sync_delay : r->playout_min, most);
+}
+
+/* The playout-delay extension: it holds until another one comes. */
+static void follow_playout_delay(pc_receive *r, const duet_rtp_extensions *extensions)
+{
+    duet_time min = DUET_MS(extensions->playout_delay_min), max = DUET_MS(extensions->playout_delay_max);
+
+    if (!(extensions->present & 1u << DUET_RTP_EXT_PLAYOUT_DELAY) || min > max)
+        return;
+    max = max > 0 ? max : 1; /* at once */
+    if (min == r->playout_min && max == r->playout_max)
+        return;
+    r->playout_min = min;
+    r->playout_max = max;
+    pc_receive_apply_delay(r);
+}
+
 /* The buffer of a codec. Another codec begins with another buffer, and with a key frame. */
 static bool ensure_buffer(pc_receive *r, duet_payload_format format)
 {
@@ -101,6 +127,8 @@ static bool ensure_buffer(pc_receive *r, duet_payload_format format)
         return false;
     r->format = format;
     r->dropped = 0;
+    if (duet_receive_stream_is_video(r->stream))
+        pc_receive_apply_delay(r);
     return true;
 }
 
@@ -264,6 +292,7 @@ void pc_receive_packet(duet_receive_stream *stream, const duet_rtp_arrival *arri
         pc_redundancy_packet(r, arrival->codec, &packet);
         return;
     }
+    follow_playout_delay(r, arrival->extensions);
     pc_redundancy_note(r, arrival->codec, &packet);
     (void)pc_receive_take(r, arrival->codec, &packet);
 }

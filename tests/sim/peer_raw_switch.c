@@ -13,6 +13,8 @@ typedef struct call {
     duet_sender *sender;
     uint32_t counter, shown, unreadable;
     uint16_t sequence_number;
+    duet_rtp_extensions extensions; /* of what is sent */
+    duet_time waited;               /* between the last arrival and when it should be shown */
     uint8_t picture[WIDTH * HEIGHT * 3 / 2];
 } call;
 
@@ -31,8 +33,9 @@ static void shows(void *user, duet_receiver *receiver, const duet_video_frame *p
     call *c = user;
     uint32_t counter;
 
-    (void)receiver, (void)frame;
+    (void)receiver;
     c->shown++;
+    c->waited = frame->render - frame->arrived;
     c->unreadable += !duet_pattern_read(picture, &counter);
 }
 
@@ -77,7 +80,7 @@ static void send_packet(call *c, const source *s, const uint8_t *payload, size_t
                               .payload = payload,
                               .payload_len = len};
 
-    assert_int_equal(duet_sender_send_rtp(c->sender, &packet, NULL), DUET_OK);
+    assert_int_equal(duet_sender_send_rtp(c->sender, &packet, &c->extensions), DUET_OK);
 }
 
 static void send_picture(call *c, source *s, bool is_keyframe)
@@ -177,6 +180,34 @@ static void a_late_packet_of_the_codec_before_costs_no_picture(void **state)
     call_end(c);
 }
 
+static void the_sender_says_how_long_pictures_are_held_back(void **state)
+{
+    static const uint16_t wishes[][2] = {{300, 400}, {0, 0}, {100, 100}}; /* milliseconds, at least and at most */
+    source vp8;
+    (void)state;
+
+    call *c = call_new();
+    source_open(&vp8, "VP8", 96);
+    for (int i = 0; i < 10; i++)
+        send_picture(c, &vp8, i == 0);
+    assert_true(c->waited < DUET_MS(20));
+    for (size_t k = 0; k < sizeof(wishes) / sizeof(wishes[0]); k++) {
+        c->extensions.present = 1u << DUET_RTP_EXT_PLAYOUT_DELAY;
+        c->extensions.playout_delay_min = wishes[k][0];
+        c->extensions.playout_delay_max = wishes[k][1];
+        send_picture(c, &vp8, false);
+        c->extensions.present = 0; /* it holds */
+        for (int i = 0; i < 50; i++)
+            send_picture(c, &vp8, false);
+        assert_true(c->waited + DUET_MS(15) >= DUET_MS(wishes[k][0]));
+        assert_true(c->waited <= DUET_MS(wishes[k][1]) + DUET_MS(15));
+    }
+    world_run(c->world, DUET_SECONDS(1));
+    assert_int_equal(c->shown, c->counter);
+    source_close(&vp8);
+    call_end(c);
+}
+
 static void send_from_elsewhere(call *c, const duet_encoded_frame *frame, source *s)
 {
     duet_rtp_session *session = c->world->alice.pc->transports[0]->media->rtp;
@@ -230,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_late_packet_of_the_codec_before_costs_no_picture),
+        cmocka_unit_test(the_sender_says_how_long_pictures_are_held_back),
         cmocka_unit_test(many_ssrcs_do_not_have_a_decoder_each),
     };
 
