@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "media/internal.h"
 #include <string.h>
+#include <strings.h>
 
 #define DEFAULT_CLOCK_RATE 90000
 
@@ -176,6 +177,12 @@ static void arm_nack_timer(duet_receive_stream *stream)
                            duet_nack_deadline(&stream->nacks, stream->session->rtt));
 }
 
+/* The timestamp of an event is when it began, whenever its packet was sent: RFC 4733 section 2.1. */
+static bool tells_time(const duet_codec *codec)
+{
+    return codec->clock_rate && strcasecmp(codec->name, "telephone-event") != 0;
+}
+
 static void learn_spacing(duet_receive_stream *stream, uint32_t timestamp, bool is_next, duet_time now)
 {
     const rtp_reception *r = &stream->reception;
@@ -283,9 +290,9 @@ int duet_receive_stream_packet(duet_receive_stream *stream, const duet_rtp_packe
         return DUET_OK;
     }
     stream->payload_type = packet->payload_type;
-    if (codec->clock_rate)
+    if (tells_time(codec))
         stream->clock_rate = codec->clock_rate;
-    if (!is_retransmission) {
+    if (!is_retransmission && tells_time(codec)) {
         learn_spacing(stream, packet->timestamp, extended == before + 1, now);
         duet_rtp_reception_jitter(reception, packet->timestamp, now, stream->clock_rate);
     }

@@ -64,6 +64,37 @@ static void jitter_is_measured_in_seconds(void **state)
     pair_free(p);
 }
 
+/* All packets of an event have the timestamp of its beginning, here of another clock even. */
+static void telephone_events_say_nothing_about_jitter_and_time(void **state)
+{
+    static const duet_codec event = {.name = "telephone-event", .payload_type = 101, .clock_rate = 8000, .channels = 1};
+    const duet_codec *codecs[] = {&pair_opus, &event};
+    (void)state;
+
+    media_pair *p = pair_new(17);
+    duet_send_stream *stream;
+    duet_receive_stream_stats in;
+    uint64_t before, after;
+    duet_rtp_section section = pair_section("a", false, codecs, 2);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(duet_rtp_session_set_section(p->side[i].session, &section), DUET_OK);
+    pair_stream(p, 0, "a", &stream);
+    for (uint32_t i = 0; i < 250; i++) {
+        pair_send(p, stream, 111, i, 960 * i, 100);
+        if (i >= 150 && i % 2 == 0)
+            pair_send(p, stream, 101, i, 960 * 150, 4);
+        pair_run(p, DUET_MS(20));
+        if (i == 149)
+            assert_true(duet_receive_stream_ntp_of(p->side[1].stream, 0, &before));
+    }
+    duet_receive_stream_get_stats(p->side[1].stream, &in);
+    assert_true(in.jitter < 0.002);
+    assert_true(duet_receive_stream_ntp_of(p->side[1].stream, 0, &after));
+    int64_t apart = (int64_t)(after - before);
+    assert_true(apart > -(1 << 23) && apart < 1 << 23); /* 2 ms */
+    pair_free(p);
+}
+
 static void reports_come_soon_and_then_at_random_within_a_second(void **state)
 {
     (void)state;
@@ -290,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reports_tell_loss_jitter_and_round_trip),
         cmocka_unit_test(jitter_is_measured_in_seconds),
+        cmocka_unit_test(telephone_events_say_nothing_about_jitter_and_time),
         cmocka_unit_test(reports_come_soon_and_then_at_random_within_a_second),
         cmocka_unit_test(receivers_measure_the_round_trip_with_extended_reports),
         cmocka_unit_test(many_streams_are_reported_in_packets_that_fit),
