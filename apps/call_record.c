@@ -10,6 +10,7 @@
 #define RATE        48000
 #define VIDEO_WAIT  DUET_SECONDS(3) /* of a WebM for the first picture of a peer that has announced some */
 #define SLEW_MAX    2000            /* microseconds that one frame is moved, for lip sync */
+#define STEP_MIN    100000          /* microseconds: less is no step, as players take a step for a gap */
 #define DRIFT_MAX   2000000         /* between timestamps and arrival: beyond, the sender has begun anew */
 #define Y4M_RATE    25              /* until two pictures have told */
 #define Y4M_GAP_MAX 250             /* frames that are repeated at most */
@@ -160,8 +161,8 @@ static void begin_line(const call_record *r, line *l, int kind, const duet_incom
     l->has_clock = has_clock;
 }
 
-/* Moves the line to what the sender's clock says: forward in one step when the clock becomes known, as the beginning may
- * have been lost, and a little with each frame from then on. */
+/* Moves the line to what the sender's clock says: forward in one step when the clock becomes known and tells of much,
+ * as the beginning may have been lost, and a little with each frame from then on. */
 static void follow_clock(call_record *r, line *l, int kind, const duet_incoming_frame *f)
 {
     if (!f->captured_ntp)
@@ -174,7 +175,7 @@ static void follow_clock(call_record *r, line *l, int kind, const duet_incoming_
     if (!r->has_ntp)
         return;
     int64_t error = microseconds(f->captured_ntp) - r->ntp_origin - l->time;
-    if (l->has_clock || error < 0)
+    if (l->has_clock || error < STEP_MIN)
         error = error > SLEW_MAX ? SLEW_MAX : error < -SLEW_MAX ? -SLEW_MAX : error;
     l->has_clock = true;
     l->base += error;

@@ -110,10 +110,11 @@ DUET_API void duet_file_writer_config_init(duet_file_writer_config *config);
  *  @return DUET_OK; DUET_ERR_UNSUPPORTED (a codec, or so many tracks, that the format does not hold); DUET_ERR_INVALID;
  *          DUET_ERR_NOMEM; or what `write` gave */
 DUET_API int duet_file_writer_create(duet_file_writer **out, const duet_file_writer_config *config);
-/** Samples of a track in the order of their times; tracks of WebM may be up to a second apart. WAV, YUV4MPEG2 and Annex B keep
+/** Samples of a track in the order of their times. Tracks of WebM may be up to a second apart: samples wait for those of
+ *  the other tracks, as players want them in the order of their times. WAV, YUV4MPEG2 and Annex B keep
  *  no times. Ogg fills pauses of up to a minute with empty packets (RFC 7845 section 4.1); longer ones are a leap.
- *  @return DUET_OK; DUET_ERR_INVALID: a sample that its codec does not have, and nothing was written; DUET_ERR_STATE: after
- *          duet_file_writer_finish; or what `write` or `patch` gave, now and ever after */
+ *  @return DUET_OK; DUET_ERR_INVALID: a sample that its codec does not have, and nothing was written; DUET_ERR_NOMEM: the
+ *          same; DUET_ERR_STATE: after duet_file_writer_finish; or what `write` or `patch` gave, now and ever after */
 DUET_API int duet_file_writer_sample(duet_file_writer *writer, const duet_file_sample *sample);
 /** Completes the file: the last page, lengths, duration. */
 DUET_API int duet_file_writer_finish(duet_file_writer *writer);

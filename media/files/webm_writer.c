@@ -2,6 +2,7 @@
  * grows, as for live streams, and filled in when the output can seek; then there are also cues at the end, which tell players
  * where to seek to. A file that is cut off before it is finished lacks these, and plays. A tick is a millisecond. */
 #include "media/files/ebml.h"
+#include "media/files/interleave.h"
 #include "media/files/opus_head.h"
 #include "media/files/writer.h"
 #include <string.h>
@@ -26,8 +27,9 @@ typedef struct webm {
     uint64_t segment_at, duration_at;       /* of the segment's data; of the value of Duration, 0: there is none */
     uint64_t size_at[DUET_FILE_TRACKS_MAX]; /* of PixelWidth, with PixelHeight behind it */
     bool has_cluster;
-    uint64_t cluster_at; /* of the cluster's data */
-    int64_t cluster_time;
+    uint64_t cluster_at;        /* of the cluster's data */
+    int64_t cluster_time, last; /* ticks; of the block that was written last */
+    duet_interleave waiting;
     duet_time end;         /* of what was written */
     uint64_t seek_cues_at; /* of what will tell where the cues are; 0: there will be none */
     unsigned cue_track;    /* that they are of: the first one with pictures, or the first */
@@ -192,6 +194,8 @@ static int begin(duet_file_writer *w, void *state)
     duet_writer out = duet_writer_init(header, sizeof(header));
     webm *s = state;
 
+    s->waiting.env = &w->env;
+    s->waiting.track_count = w->track_count;
     for (unsigned i = 0; i < w->track_count; i++) {
         int err = check_track(w, &w->tracks[i]);
         if (err != DUET_OK)
@@ -308,8 +312,8 @@ static bool wants_cluster(const duet_file_writer *w, const webm *s, const duet_f
 {
     int64_t since = time - s->cluster_time;
 
-    if (!s->has_cluster || since > CLUSTER_MAX)
-        return true;
+    if (!s->has_cluster || since > CLUSTER_MAX || time < s->last)
+        return true; /* within a cluster times do not fall: players refuse that */
     return sample->is_keyframe && w->tracks[sample->track].is_video && since >= CLUSTER_MIN;
 }
 
@@ -334,13 +338,12 @@ static duet_bytes without_delimiter(const duet_file_writer *w, const duet_file_s
     return duet_read_bytes(&r, duet_reader_left(&r));
 }
 
-static int write_sample(duet_file_writer *w, void *state, const duet_file_sample *sample)
+static int write_block(duet_file_writer *w, webm *s, const duet_file_sample *sample)
 {
     uint8_t header[EBML_HEADER_MAX + 4];
     duet_writer out = duet_writer_init(header, sizeof(header));
     duet_bytes data = without_delimiter(w, sample);
     int64_t time = (int64_t)((sample->time + 500) / 1000);
-    webm *s = state;
 
     bool begins = wants_cluster(w, s, sample, time);
     int err = begins ? begin_cluster(w, s, time) : DUET_OK;
@@ -348,8 +351,7 @@ static int write_sample(duet_file_writer *w, void *state, const duet_file_sample
         return err;
     if (sample->is_keyframe && sample->track == s->cue_track && (begins || w->tracks[sample->track].is_video))
         note_cue(s, time);
-    if (time - s->cluster_time < INT16_MIN)
-        return DUET_ERR_INVALID; /* further from the other tracks than a block can say */
+    s->last = time;
     duet_ebml_write_id(&out, MKV_SIMPLE_BLOCK);
     duet_ebml_write_size(&out, data.len + 4, 0);
     duet_ebml_write_size(&out, sample->track + 1, 1); /* a variable-size integer, too */
@@ -365,13 +367,37 @@ static int write_sample(duet_file_writer *w, void *state, const duet_file_sample
     return err;
 }
 
+static int write_waiting(duet_file_writer *w, webm *s, bool all)
+{
+    const duet_file_sample *sample;
+    int err = DUET_OK;
+
+    while (err == DUET_OK && (sample = duet_interleave_next(&s->waiting, all))) {
+        err = write_block(w, s, sample);
+        duet_interleave_pop(&s->waiting);
+    }
+    return err;
+}
+
+static int write_sample(duet_file_writer *w, void *state, const duet_file_sample *sample)
+{
+    webm *s = state;
+
+    if (w->track_count == 1)
+        return write_block(w, s, sample);
+    int err = duet_interleave_put(&s->waiting, sample);
+    return err == DUET_OK ? write_waiting(w, s, false) : err;
+}
+
 static int finish(duet_file_writer *w, void *state)
 {
     webm *s = state;
     uint8_t bytes[16];
     duet_writer out = duet_writer_init(bytes, sizeof(bytes));
-    int err = s->has_cluster ? patch_parent(w, s->cluster_at) : DUET_OK;
+    int err = write_waiting(w, s, true);
 
+    if (err == DUET_OK && s->has_cluster)
+        err = patch_parent(w, s->cluster_at);
     if (err == DUET_OK)
         err = finish_cues(w, s);
     if (err == DUET_OK)
@@ -382,9 +408,15 @@ static int finish(duet_file_writer *w, void *state)
     return duet_file_patch(w, s->duration_at + 8 - out.len, &out);
 }
 
+static void destroy(void *state)
+{
+    duet_interleave_free(&((webm *)state)->waiting);
+}
+
 const duet_file_writer_ops duet_webm_writer = {.state_size = sizeof(webm),
                                                .tracks_max = DUET_FILE_TRACKS_MAX,
                                                .holds = holds,
                                                .begin = begin,
                                                .sample = write_sample,
-                                               .finish = finish};
+                                               .finish = finish,
+                                               .destroy = destroy};

@@ -82,6 +82,8 @@ void duet_file_writer_destroy(duet_file_writer *w)
 {
     if (!w)
         return;
+    if (w->state && w->ops->destroy)
+        w->ops->destroy(w->state);
     duet_env env = w->env;
     duet_free(&env, w->state);
     duet_free(&env, w);

@@ -15,6 +15,7 @@ typedef struct duet_file_writer_ops {
     int (*begin)(duet_file_writer *writer, void *state);
     int (*sample)(duet_file_writer *writer, void *state, const duet_file_sample *sample);
     int (*finish)(duet_file_writer *writer, void *state); /* NULL: nothing is to be done */
+    void (*destroy)(void *state);                         /* NULL: nothing is to be done */
 } duet_file_writer_ops;
 
 struct duet_file_writer {

@@ -97,6 +97,22 @@ test('a WebM has sound and pictures together', async () => {
   near(seen.audio.seconds, seen.video.last, 0.3, 'as long as each other');
 });
 
+test('a WebM plays in a MediaSource, piece by piece', () => withBrowsers(['chromium'], async (chromium) => {
+  const page = await chromium.newPage();
+  const played = await page.evaluate(async (base64) => {
+    const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)), video = document.createElement('video'), source = new MediaSource();
+    video.src = URL.createObjectURL(source);
+    await new Promise((resolve) => { source.addEventListener('sourceopen', resolve); });
+    const buffer = source.addSourceBuffer('video/webm; codecs="vp8,opus"');
+    for (let at = 0; at < bytes.length && !video.error; at += 20000) {
+      buffer.appendBuffer(bytes.subarray(at, at + 20000));
+      await new Promise((resolve) => { buffer.addEventListener('updateend', resolve, { once: true }); });
+    }
+    return video.error?.message ?? video.buffered.end(video.buffered.length - 1) - video.buffered.start(0);
+  }, readFileSync(file('both.webm')).toString('base64'));
+  near(played, look('both.webm').duration, 0.3, 'all of it');
+}));
+
 test('VP9 is recorded when it is asked for', async () => {
   await record('vp9', 'nine.webm', 3, ['--codec', 'VP9']);
   const seen = look('nine.webm');

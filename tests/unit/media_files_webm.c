@@ -498,6 +498,77 @@ static void players_can_seek_in_what_was_written(void **state)
     free(out.data);
 }
 
+/* Sound and pictures with times in milliseconds: pictures come first, and sound `late` behind them; `until` is where sound ends. */
+static files_output mixed_file(unsigned late, unsigned until)
+{
+    static const uint8_t key[] = {0x10, 2, 0, 0x9D, 1, 0x2A, 0x80, 2, 0xE0, 1}, delta[] = {0x11, 2, 0},
+                         sound[] = {0x78, 1};
+    const duet_file_track audio = {.codec = "opus", .channels = 1}, video = {.codec = "VP8", .is_video = true};
+    const duet_file_track *const tracks[] = {&audio, &video};
+    files_output out = {0};
+    duet_file_writer_config config;
+    duet_file_writer *writer;
+
+    duet_file_writer_config_init(&config);
+    config.format = DUET_FILE_WEBM;
+    config.tracks = tracks;
+    config.track_count = 2;
+    config.write = files_output_write;
+    config.patch = files_output_patch;
+    config.user = &out;
+    assert_int_equal(duet_file_writer_create(&writer, &config), DUET_OK);
+    for (unsigned ms = 0; ms < 4000; ms += 20) {
+        bool is_key = ms % 2000 == 0;
+        duet_file_sample v = {1, is_key ? key : delta, is_key ? sizeof(key) : sizeof(delta), DUET_MS(ms), 0, is_key};
+        duet_file_sample a = {0, sound, sizeof(sound), DUET_MS(ms - late), DUET_MS(20), true};
+        if (ms % 40 == 0)
+            assert_int_equal(duet_file_writer_sample(writer, &v), DUET_OK);
+        if (ms >= late && ms - late < until)
+            assert_int_equal(duet_file_writer_sample(writer, &a), DUET_OK);
+    }
+    assert_true(out.len > 500); /* it does not wait for ever */
+    assert_int_equal(duet_file_writer_finish(writer), DUET_OK);
+    duet_file_writer_destroy(writer);
+    return out;
+}
+
+/* Chromium's MediaSource refuses a cluster in which they fall. */
+static void tracks_are_put_in_the_order_of_their_times(void **state)
+{
+    (void)state;
+    const unsigned late[] = {0, 300, 980, 0}, until[] = {4000, 4000, 4000, 500};
+
+    for (unsigned i = 0; i < 4; i++) {
+        files_trip t;
+        files_output out = mixed_file(late[i], until[i]);
+        files_read(&t, NULL, DUET_FILE_UNKNOWN, out.data, out.len, NULL);
+        assert_int_equal(t.err, DUET_OK);
+        assert_int_equal(t.count, 100 + ((until[i] < 4000 - late[i] ? until[i] : 4000 - late[i]) / 20));
+        for (size_t k = 1; k < t.count; k++)
+            assert_true(t.samples[k].time >= t.samples[k - 1].time);
+        files_trip_free(&t);
+        free(out.data);
+    }
+}
+
+/* … and one that comes later than others wait for begins a cluster of its own. */
+static void what_comes_too_late_begins_another_cluster(void **state)
+{
+    (void)state;
+    files_trip t;
+    files_output out = mixed_file(3000, 4000);
+    size_t clusters = 0;
+
+    for (size_t at = FIND(&out, 0, CLUSTER); at != SIZE_MAX; at = FIND(&out, at + 4, CLUSTER))
+        clusters++;
+    assert_in_range(clusters, 10, 100);
+    files_read(&t, NULL, DUET_FILE_UNKNOWN, out.data, out.len, NULL);
+    assert_int_equal(t.err, DUET_OK);
+    assert_int_equal(t.count, 100 + 50);
+    files_trip_free(&t);
+    free(out.data);
+}
+
 static void what_was_never_finished_plays_without_cues(void **state)
 {
     (void)state;
@@ -524,6 +595,8 @@ int main(void)
         cmocka_unit_test(what_cannot_be_read_is_named),
         cmocka_unit_test(nesting_leads_nowhere),
         cmocka_unit_test(players_can_seek_in_what_was_written),
+        cmocka_unit_test(tracks_are_put_in_the_order_of_their_times),
+        cmocka_unit_test(what_comes_too_late_begins_another_cluster),
         cmocka_unit_test(what_was_never_finished_plays_without_cues),
     };
 
