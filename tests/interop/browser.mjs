@@ -23,6 +23,7 @@ const { values: options, positionals } = parseArgs({
     'min-seconds': { type: 'string', default: '0' }, // of media, before it counts as passed
     'min-estimate': { type: 'string', default: '0' }, // bit/s that it thinks it may send, before it counts as passed
     restart: { type: 'boolean', default: false },
+    'stop-first': { type: 'boolean', default: false }, // of its tracks, after the test: the second has to go on
     chan: { type: 'string', default: '{}' },
     'ice-servers': { type: 'string', default: '[]' },
     relay: { type: 'boolean', default: false },
@@ -112,7 +113,7 @@ async function main() {
         role, name, data: options.data, audio: options.audio, video: options.video, codec: options.codec,
         mediaOptional: options['media-optional'], minSeconds: Number(options['min-seconds']),
         minEstimate: Number(options['min-estimate']),
-        trickle: !options['no-trickle'], restart: options.restart, chan: JSON.parse(options.chan),
+        trickle: !options['no-trickle'], restart: options.restart, stopFirst: options['stop-first'], chan: JSON.parse(options.chan),
         iceServers: JSON.parse(options['ice-servers']), relay: options.relay, timeout: Number(options.timeout),
         stats: options.stats,
       });

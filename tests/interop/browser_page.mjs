@@ -64,10 +64,31 @@ async function peerMain(options) {
     if (options.trickle) describe();
   }
 
+  // The first m-section of a bundle stands for its transport.
+  async function stopFirst() {
+    restarting = true;
+    described = false;
+    pc.getTransceivers()[0].stop();
+    await pc.setLocalDescription();
+    describe();
+  }
+
+  // Once the new transport has taken over, pictures must go on.
+  async function watchPictures() {
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await media.count();
+    const before = media.state.framesDecoded;
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await media.count();
+    result.framesAfterStop = media.state.framesDecoded - before;
+    sendDone();
+  }
+
   function passed() {
     if (!dataPassed || !media.hasPassed()) return;
-    if (options.restart && !restarting) restart();
-    else if (!options.restart) sendDone();
+    if (options.stopFirst && !restarting) stopFirst();
+    else if (options.restart && !restarting) restart();
+    else if (!options.restart && !options.stopFirst) sendDone();
   }
 
   function describe() {
@@ -153,7 +174,8 @@ async function peerMain(options) {
         if (options.trickle || pc.iceGatheringState === 'complete') describe();
       } else if (line.type === 'answer') {
         await setRemote(line);
-        if (restarting && channel) setTimeout(() => channel.send('after the restart'), 1000);
+        if (options.stopFirst && restarting) watchPictures();
+        else if (restarting && channel) setTimeout(() => channel.send('after the restart'), 1000);
         else if (restarting) setTimeout(sendDone, 3000);
       } else if (line.type === 'candidate') {
         if (pc.remoteDescription) await addCandidate(line);
