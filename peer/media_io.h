@@ -30,6 +30,25 @@ typedef struct pc_dtmf {
     duet_time started, next;
 } pc_dtmf;
 
+/* media_meters.c: sound that was captured or is played. */
+typedef struct pc_sound {
+    double level;           /* of the last piece: root mean square, 1 is full scale */
+    double energy, seconds; /* W3C totalAudioEnergy, totalSamplesDuration */
+} pc_sound;
+void pc_sound_add(pc_sound *sound, const int16_t *samples, size_t count, uint8_t channels, uint32_t rate);
+/* RFC 6464: the level in -dBov, 0 to 127, of full scale. */
+uint8_t pc_audio_level(const int16_t *samples, size_t count);
+
+/* Pictures that were given, encoded or decoded. */
+typedef struct pc_pictures {
+    uint64_t count, key_frames;
+    uint16_t width, height;
+    unsigned per_second, in_second; /* the last whole second, and the one that is under way */
+    duet_time since;
+} pc_pictures;
+void pc_pictures_add(pc_pictures *pictures, uint16_t width, uint16_t height, bool is_keyframe, duet_time now);
+unsigned pc_pictures_per_second(const pc_pictures *pictures, duet_time now);
+
 /* A sender whose m-section was agreed to send. It outlives a pause: its sequence numbers have to go on, because SRTP finds
  * the rollover counter by them (RFC 3711 section 3.3.1). */
 typedef struct pc_send {
@@ -51,6 +70,8 @@ typedef struct pc_send {
     uint64_t frames_sent, key_frames_sent;
     pc_dtmf dtmf;
     struct pc_encoder *encoder; /* raw_send.c; NULL: nothing raw was sent */
+    pc_sound sound;             /* raw, from the source */
+    pc_pictures source, encoded;
 } pc_send;
 
 /* One SSRC of the peer. */
@@ -75,8 +96,9 @@ typedef struct pc_receive {
     duet_video_decoder *video_decoder;
     char video_codec[32];
     duet_time decoded_at; /* the last picture */
-    uint64_t decoded, undecodable;
-    uint16_t width, height;
+    pc_sound sound;       /* that was played */
+    pc_pictures decoded;
+    uint64_t undecodable;
 } pc_receive;
 
 /* send.c */
@@ -99,8 +121,6 @@ int pc_send_pause_sound(pc_send *s, const duet_comfort_noise *noise, duet_time c
 /* raw_send.c */
 void pc_encoder_destroy(pc_send *s);
 void pc_encoder_keyframe(pc_send *s);
-/* RFC 6464: the level in -dBov, 0 to 127, of full scale. */
-uint8_t pc_audio_level(const int16_t *samples, size_t count);
 
 /* raw_receive.c */
 void pc_decode_picture(pc_receive *r, const duet_incoming_frame *frame); /* for on_video, which there is */

@@ -48,6 +48,20 @@ static void report_stream(pc_stats_report *r, const stream_ids *ids, const duet_
     pc_report_text(r, "codecId", ids->codec);
 }
 
+static void report_size(pc_stats_report *r, const pc_pictures *pictures, duet_time now)
+{
+    pc_report_number(r, "frameWidth", pictures->width);
+    pc_report_number(r, "frameHeight", pictures->height);
+    pc_report_number(r, "framesPerSecond", pc_pictures_per_second(pictures, now));
+}
+
+static void report_level(pc_stats_report *r, const pc_sound *sound)
+{
+    pc_report_real(r, "audioLevel", sound->level);
+    pc_report_real(r, "totalAudioEnergy", sound->energy);
+    pc_report_real(r, "totalSamplesDuration", sound->seconds);
+}
+
 /* ---- sending ---- */
 
 static void report_remote_inbound(pc_stats_report *r, const stream_ids *ids, const pc_send *s,
@@ -64,6 +78,22 @@ static void report_remote_inbound(pc_stats_report *r, const stream_ids *ids, con
     pc_report_seconds(r, "totalRoundTripTime", stats->total_round_trip_time);
     pc_report_number(r, "roundTripTimeMeasurements", stats->round_trip_time_measurements);
     pc_report_emit(r, DUET_STATS_REMOTE_INBOUND_RTP, ids->remote);
+}
+
+/* What raw sound and pictures tell of themselves; of encoded ones nothing is known. */
+static void report_source(pc_stats_report *r, const stream_ids *ids, const pc_send *s)
+{
+    pc_report_text(r, "trackIdentifier", s->sender->track_id);
+    pc_report_text(r, "kind", kind_name(s->sender->transceiver));
+    if (s->source.count > 0) {
+        pc_report_number(r, "width", s->source.width);
+        pc_report_number(r, "height", s->source.height);
+        pc_report_number(r, "frames", s->source.count);
+        pc_report_number(r, "framesPerSecond", pc_pictures_per_second(&s->source, s->transport->pc->now));
+    }
+    if (s->sound.seconds > 0)
+        report_level(r, &s->sound);
+    pc_report_emit(r, DUET_STATS_MEDIA_SOURCE, ids->source);
 }
 
 static void report_send(pc_stats_report *r, const pc_send *s)
@@ -95,6 +125,11 @@ static void report_send(pc_stats_report *r, const pc_send *s)
         pc_report_number(r, "framesSent", s->frames_sent);
         pc_report_number(r, "duetKeyFramesSent", s->key_frames_sent);
     }
+    if (s->encoded.count > 0) {
+        pc_report_number(r, "framesEncoded", s->encoded.count);
+        pc_report_number(r, "keyFramesEncoded", s->encoded.key_frames);
+        report_size(r, &s->encoded, s->transport->pc->now);
+    }
     if (s->red_type != PC_NO_PAYLOAD_TYPE)
         pc_report_number(r, "duetRedundancySent", s->redundancy_sent);
     pc_report_number(r, "duetNackMissed", stats.nack_missed);
@@ -103,14 +138,17 @@ static void report_send(pc_stats_report *r, const pc_send *s)
     if (stats.has_remote)
         report_remote_inbound(r, &ids, s, &stats);
     report_codec(r, &ids, &sender->codec, sender->transceiver);
-    if (!sender->track_id[0])
-        return;
-    pc_report_text(r, "trackIdentifier", sender->track_id);
-    pc_report_text(r, "kind", kind_name(sender->transceiver));
-    pc_report_emit(r, DUET_STATS_MEDIA_SOURCE, ids.source);
+    if (sender->track_id[0])
+        report_source(r, &ids, s);
 }
 
 /* ---- receiving ---- */
+
+/* A time of RFC 3550 section 4, from 1900 on, as the DOM counts: milliseconds from 1970 on. */
+static double milliseconds_of_ntp(uint64_t ntp)
+{
+    return (double)(ntp >> 32) * 1000 - 2208988800000.0 + (double)(ntp & UINT32_MAX) / 4294967.296;
+}
 
 static void report_remote_outbound(pc_stats_report *r, const stream_ids *ids, const pc_receive *s,
                                    const duet_receive_stream_stats *stats)
@@ -120,6 +158,7 @@ static void report_remote_outbound(pc_stats_report *r, const stream_ids *ids, co
     pc_report_number(r, "packetsSent", stats->remote_packets_sent);
     pc_report_number(r, "bytesSent", stats->remote_bytes_sent);
     pc_report_number(r, "reportsSent", stats->remote_reports_sent);
+    pc_report_real(r, "remoteTimestamp", milliseconds_of_ntp(stats->remote_ntp));
     pc_report_emit(r, DUET_STATS_REMOTE_OUTBOUND_RTP, ids->remote);
 }
 
@@ -140,11 +179,11 @@ static void report_frames(pc_stats_report *r, const pc_receive *s)
 
 static void report_pictures(pc_stats_report *r, const pc_receive *s)
 {
-    if (s->decoded + s->undecodable == 0)
+    if (s->decoded.count + s->undecodable == 0)
         return;
-    pc_report_number(r, "framesDecoded", s->decoded);
-    pc_report_number(r, "frameWidth", s->width);
-    pc_report_number(r, "frameHeight", s->height);
+    pc_report_number(r, "framesDecoded", s->decoded.count);
+    pc_report_number(r, "keyFramesDecoded", s->decoded.key_frames);
+    report_size(r, &s->decoded, s->transport->pc->now);
     pc_report_number(r, "duetFramesUndecodable", s->undecodable);
 }
 
@@ -164,6 +203,7 @@ static void report_sound(pc_stats_report *r, const pc_receive *s)
     pc_report_number(r, "insertedSamplesForDeceleration", stats.inserted_for_deceleration);
     pc_report_number(r, "removedSamplesForAcceleration", stats.removed_for_acceleration);
     pc_report_number(r, "packetsDiscarded", stats.packets_late + stats.packets_discarded);
+    report_level(r, &s->sound);
 }
 
 /* FEC of both kinds, "in-band" as W3C has it: that of Opus where it was used, and every redundant block (RFC 2198). */

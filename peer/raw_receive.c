@@ -69,9 +69,7 @@ void pc_decode_picture(pc_receive *r, const duet_incoming_frame *frame)
     r->decoded_at = receiver->transceiver->pc->now;
     int err = ops_of(r)->video_decode(r->video_decoder, frame->data, frame->len, &picture);
     if (err == DUET_OK) {
-        r->decoded++;
-        r->width = picture.width;
-        r->height = picture.height;
+        pc_pictures_add(&r->decoded, picture.width, picture.height, frame->is_keyframe, r->decoded_at);
         receiver->callbacks.on_video(receiver->callbacks.user, receiver, &picture, frame);
     } else if (err != DUET_ERR_AGAIN) {
         r->undecodable++;
@@ -362,6 +360,7 @@ static void next_piece(pc_receive *r)
         conceal(r, &piece);
     }
     p->was_silent = may_change_delay(p, piece.action);
+    pc_sound_add(&r->sound, p->decoded, p->count, CHANNELS, RATE);
 }
 
 static void take(const struct pc_playout *p, int16_t *out, size_t count, uint8_t channels)

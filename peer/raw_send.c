@@ -1,6 +1,5 @@
 /* Raw sound and pictures of a sender: encoded with the codec that was negotiated, in its rhythm. */
 #include "peer/media_io.h"
-#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -144,17 +143,6 @@ static int ensure_audio(pc_send *s, const duet_audio_frame *frame)
     return err;
 }
 
-uint8_t pc_audio_level(const int16_t *samples, size_t count)
-{
-    double sum = 0;
-
-    for (size_t i = 0; i < count; i++)
-        sum += (double)samples[i] * samples[i];
-    double mean = count ? sum / (double)count / (32768.0 * 32768.0) : 0;
-    double level = mean > 0 ? -10 * log10(mean) : 127;
-    return level > 127 ? 127 : level < 0 ? 0 : (uint8_t)level;
-}
-
 #define SPEECH_LEVEL 60 /* quieter is taken for silence */
 
 /* Discontinuous transmission where the peer takes comfort noise. @return whether the packet is to be sent as it is */
@@ -182,6 +170,7 @@ static int send_packet(pc_send *s, duet_time captured)
     size_t len;
     int err = DUET_OK;
 
+    pc_sound_add(&s->sound, e->held, e->packet, e->channels, e->sample_rate);
     e->held_count = 0;
     if (!has_voice(s, level, captured, &err))
         return err;
@@ -298,9 +287,13 @@ static int send_video(duet_sender *sender, const duet_video_frame *picture, duet
         return DUET_ERR_INVALID;
     int err = ensure_video(s, picture);
     if (err == DUET_OK)
+        pc_pictures_add(&s->source, picture->width, picture->height, false, sender->transceiver->pc->now);
+    if (err == DUET_OK)
         err = ops_of(sender)->video_encode(s->encoder->video, picture, captured, s->encoder->wants_keyframe, &encoded);
     if (err != DUET_OK || encoded.len == 0)
         return err;
+    pc_pictures_add(&s->encoded, picture->width, picture->height, encoded.info.is_keyframe,
+                    sender->transceiver->pc->now);
     if (encoded.info.is_keyframe)
         s->encoder->wants_keyframe = false;
     duet_outgoing_frame frame = {.data = encoded.data,

@@ -278,6 +278,46 @@ static void pictures_and_sound_arrive_as_they_were_made(void **state)
     }
 }
 
+static void assert_tone(const duet_pc *pc, duet_stats_kind kind, double share)
+{
+    double seconds = real_stat_of(pc, kind, "audio", "totalSamplesDuration");
+
+    assert_true(seconds > 5 && seconds < 10);
+    assert_true(fabs(real_stat_of(pc, kind, "audio", "audioLevel") - TONE_LOUDNESS) < 0.1 * TONE_LOUDNESS);
+    double mean = sqrt(real_stat_of(pc, kind, "audio", "totalAudioEnergy") / seconds);
+    assert_true(mean > share * TONE_LOUDNESS && mean < 1.05 * TONE_LOUDNESS);
+}
+
+/* W3C webrtc-stats, sections 8.7 to 8.13. */
+static void both_ends_tell_what_passed_by(void **state)
+{
+    (void)state;
+    call *c = call_connected(9, &good, "opus", "VP8");
+    const duet_pc *alice = c->world->alice.pc, *bob = c->world->bob.pc;
+
+    call_run(c, DUET_SECONDS(8));
+    assert_int_equal(stat_of(alice, DUET_STATS_MEDIA_SOURCE, "video", "width"), WIDTH);
+    assert_int_equal(stat_of(alice, DUET_STATS_MEDIA_SOURCE, "video", "height"), HEIGHT);
+    assert_int_equal(stat_of(alice, DUET_STATS_MEDIA_SOURCE, "video", "framesPerSecond"), 25);
+    uint64_t frames = stat_of(alice, DUET_STATS_MEDIA_SOURCE, "video", "frames");
+    assert_int_equal(frames, c->counter);
+    assert_int_equal(sent_stat(c, "video", "framesEncoded"), sent_stat(c, "video", "framesSent"));
+    assert_int_equal(sent_stat(c, "video", "keyFramesEncoded"), 1);
+    assert_int_equal(sent_stat(c, "video", "frameHeight"), HEIGHT);
+    assert_int_equal(received_stat(c, "video", "keyFramesDecoded"), 1);
+    assert_int_equal(received_stat(c, "video", "framesPerSecond"), 25);
+    assert_tone(alice, DUET_STATS_MEDIA_SOURCE, 0.98);
+    assert_tone(bob, DUET_STATS_INBOUND_RTP, 0.9); /* silence before the first packet counts too */
+    double before = real_stat_of(bob, DUET_STATS_REMOTE_OUTBOUND_RTP, "audio", "remoteTimestamp");
+
+    duet_sender_replace_track(c->video, NULL);
+    call_run(c, DUET_SECONDS(10));
+    assert_int_equal(received_stat(c, "video", "framesPerSecond"), 0);
+    double passed = real_stat_of(bob, DUET_STATS_REMOTE_OUTBOUND_RTP, "audio", "remoteTimestamp") - before;
+    assert_true(passed > 4000 && passed < 16000); /* reports come every five seconds, more or less */
+    call_end(c);
+}
+
 static void two_percent_of_loss_are_repaired_or_concealed(void **state)
 {
     const char *const codecs[] = {"VP8", "VP9"};
@@ -523,6 +563,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pictures_and_sound_arrive_as_they_were_made),
+        cmocka_unit_test(both_ends_tell_what_passed_by),
         cmocka_unit_test(two_percent_of_loss_are_repaired_or_concealed),
         cmocka_unit_test(stereo_and_mono_meet),
         cmocka_unit_test(g711_sounds_as_the_telephone_does),
