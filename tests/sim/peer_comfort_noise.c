@@ -1,8 +1,8 @@
 /* G.711 with comfort noise (RFC 3389) between two connections in virtual time: pauses cost next to nothing, are heard as noise of
  * the sender's level, and are no loss. */
 #include "duet/transceiver.h"
-#include "peer_world.h"
 #include "prefer.h"
+#include "raw_call.h"
 #include "stats_of.h"
 #include <math.h>
 
@@ -159,11 +159,7 @@ static call *call_connected(uint64_t seed, const duet_sim_link *link, const char
     c->voice = 0.25;
     c->noise = 0.002; /* -54 dBov less 4.8, as it is even: -58.7 */
     c->world = world_new(seed, link);
-    duet_pc_config a = side_config(&c->world->alice), b = side_config(&c->world->bob);
-    a.codecs = b.codecs = duet_codecs();
-    b.on_track = on_track;
-    side_create(&c->world->alice, &a);
-    side_create(&c->world->bob, &b);
+    raw_sides_create(c->world, on_track);
     assert_int_equal(duet_pc_add_track(c->world->alice.pc, DUET_SDP_AUDIO, NULL, NULL, 0, &c->audio), DUET_OK);
     prefer(duet_sender_transceiver(c->audio), names);
     set_dtx(c, true);

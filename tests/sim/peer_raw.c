@@ -1,8 +1,8 @@
 /* Raw pictures and sound between two connections in virtual time, with real encoders and decoders: what is shown is what was
  * drawn, in order, and what is heard is the tone that was played. */
 #include "duet/transceiver.h"
-#include "peer_world.h"
 #include "prefer.h"
+#include "raw_call.h"
 #include "stats_of.h"
 #include <math.h>
 
@@ -182,12 +182,7 @@ static call *call_new(uint64_t seed, const duet_sim_link *link, const char *audi
 static void call_connect(call *c, const char *audio, const char *video)
 {
     world *w = c->world;
-    duet_pc_config a = side_config(&w->alice), b = side_config(&w->bob);
-
-    a.codecs = b.codecs = duet_codecs();
-    b.on_track = on_track;
-    side_create(&w->alice, &a);
-    side_create(&w->bob, &b);
+    raw_sides_create(w, on_track);
     assert_int_equal(duet_pc_add_track(w->alice.pc, DUET_SDP_AUDIO, NULL, NULL, 0, &c->audio), DUET_OK);
     assert_int_equal(duet_pc_add_track(w->alice.pc, DUET_SDP_VIDEO, NULL, NULL, 0, &c->video), DUET_OK);
     prefer_one(c->audio, audio);

@@ -1,6 +1,6 @@
 /* How late sound is after a disturbance: somebody speaks and pauses in a room that is not silent. */
 #include "duet/transceiver.h"
-#include "peer_world.h"
+#include "raw_call.h"
 
 typedef struct call {
     world *world;
@@ -62,11 +62,7 @@ static call *call_new(int noise)
     c->noise = noise;
     c->seed = 1;
     c->world = world_new(1, &link);
-    duet_pc_config a = side_config(&c->world->alice), b = side_config(&c->world->bob);
-    a.codecs = b.codecs = duet_codecs();
-    b.on_track = on_track;
-    side_create(&c->world->alice, &a);
-    side_create(&c->world->bob, &b);
+    raw_sides_create(c->world, on_track);
     assert_int_equal(duet_pc_add_track(c->world->alice.pc, DUET_SDP_AUDIO, NULL, NULL, 0, &c->sender), DUET_OK);
     world_connect(c->world, DUET_SECONDS(10));
     c->running = true;

@@ -3,7 +3,7 @@
 #include "duet/transceiver.h"
 #include "media/internal.h"
 #include "peer/media_io.h"
-#include "peer_world.h"
+#include "raw_call.h"
 #include <math.h>
 
 #define AMPLITUDE 0.25
@@ -124,11 +124,7 @@ static call *call_new(uint64_t seed)
     assert_non_null(c);
     the_call = c;
     c->world = world_new(seed, &link);
-    duet_pc_config a = side_config(&c->world->alice), b = side_config(&c->world->bob);
-    a.codecs = b.codecs = duet_codecs();
-    b.on_track = on_track;
-    side_create(&c->world->alice, &a);
-    side_create(&c->world->bob, &b);
+    raw_sides_create(c->world, on_track);
     assert_int_equal(duet_pc_add_track(c->world->alice.pc, DUET_SDP_AUDIO, NULL, NULL, 0, &c->sender), DUET_OK);
     world_connect(c->world, DUET_SECONDS(10));
     c->running = true;

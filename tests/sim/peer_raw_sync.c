@@ -1,7 +1,7 @@
 /* Lip sync between two connections in virtual time: pictures that take long on their way make the sound of the same media
  * stream wait, and only that. */
 #include "duet/transceiver.h"
-#include "peer_world.h"
+#include "raw_call.h"
 
 #define WIDTH  96
 #define HEIGHT 64
@@ -88,11 +88,7 @@ static call *call_connected(duet_time encoding, const char *audio_stream, const 
     the_call = c;
     c->encoding = encoding;
     c->world = world_new(1, &link);
-    duet_pc_config a = side_config(&c->world->alice), b = side_config(&c->world->bob);
-    a.codecs = b.codecs = duet_codecs();
-    b.on_track = on_track;
-    side_create(&c->world->alice, &a);
-    side_create(&c->world->bob, &b);
+    raw_sides_create(c->world, on_track);
     assert_int_equal(duet_pc_add_track(c->world->alice.pc, DUET_SDP_AUDIO, NULL, &audio_stream, 1, &c->audio), DUET_OK);
     assert_int_equal(duet_pc_add_track(c->world->alice.pc, DUET_SDP_VIDEO, NULL, &video_stream, 1, &c->video), DUET_OK);
     world_connect(c->world, DUET_SECONDS(10));

@@ -1,7 +1,7 @@
 /* Opus with redundancy (RFC 2198) between two connections in virtual time: what one packet lost, the next one brings. */
 #include "duet/transceiver.h"
-#include "peer_world.h"
 #include "prefer.h"
+#include "raw_call.h"
 #include "stats_of.h"
 
 #define EVERY DUET_MS(20)
@@ -139,12 +139,7 @@ static call *call_new(uint64_t seed, const duet_sim_link *link, bool is_raw)
 
 static void call_connect(call *c, const char *const *codecs)
 {
-    duet_pc_config a = side_config(&c->world->alice), b = side_config(&c->world->bob);
-
-    a.codecs = b.codecs = duet_codecs();
-    b.on_track = on_track;
-    side_create(&c->world->alice, &a);
-    side_create(&c->world->bob, &b);
+    raw_sides_create(c->world, on_track);
     assert_int_equal(duet_pc_add_track(c->world->alice.pc, DUET_SDP_AUDIO, NULL, NULL, 0, &c->audio), DUET_OK);
     prefer(duet_sender_transceiver(c->audio), codecs);
     world_connect(c->world, DUET_SECONDS(40));
