@@ -71,7 +71,7 @@ static void take_up_section(duet_pc *pc, const duet_sdp *local, size_t i, pc_tra
     s->transport = t;
 }
 
-static pc_transport *transport_at(const duet_pc *pc, size_t i)
+pc_transport *pc_section_transport(const duet_pc *pc, size_t i)
 {
     return i < pc->sections.count ? ((const pc_section *)duet_array_at(&pc->sections, i))->transport : NULL;
 }
@@ -80,8 +80,8 @@ static pc_transport *transport_at(const duet_pc *pc, size_t i)
 static void pass_on_ownership(duet_pc *pc)
 {
     for (size_t i = 0; i < pc->sections.count; i++) {
-        pc_transport *t = transport_at(pc, i);
-        if (t && transport_at(pc, t->owner) != t)
+        pc_transport *t = pc_section_transport(pc, i);
+        if (t && pc_section_transport(pc, t->owner) != t)
             t->owner = i;
     }
 }

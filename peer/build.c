@@ -333,19 +333,14 @@ static int has_common_codec(const duet_pc *pc, const duet_sdp *offer, size_t i, 
     return DUET_OK;
 }
 
-static pc_transport *agreed_transport(const duet_pc *pc, size_t i)
-{
-    return i < pc->sections.count ? ((const pc_section *)duet_array_at(&pc->sections, i))->transport : NULL;
-}
-
 /* Whether others go on in the bundle whose tag the section is. Chromium cannot take an answer that rejects it then, and W3C has
  * it that "a transceiver that is stopping, but not stopped, will not affect createAnswer": our next offer rejects it. */
 static bool is_needed_by_others(const duet_pc *pc, size_t i)
 {
-    const pc_transport *t = agreed_transport(pc, i);
+    const pc_transport *t = pc_section_transport(pc, i);
 
     for (size_t j = 0; t && j < pc->sections.count; j++) {
-        if (j != i && agreed_transport(pc, j) == t)
+        if (j != i && pc_section_transport(pc, j) == t)
             return j > i;
     }
     return false;
@@ -385,7 +380,7 @@ static bool share_bundle(const duet_sdp *offer, size_t i, size_t j)
 static pc_transport *transport_of_bundle(const duet_pc *pc, const duet_sdp *offer, pc_transport *const *plan, size_t i)
 {
     for (size_t j = 0; j < duet_sdp_media_count(offer); j++) {
-        pc_transport *t = j < i ? plan[j] : duet_sdp_media_is_rejected(offer, j) ? NULL : agreed_transport(pc, j);
+        pc_transport *t = j < i ? plan[j] : duet_sdp_media_is_rejected(offer, j) ? NULL : pc_section_transport(pc, j);
         if (t && share_bundle(offer, i, j))
             return t;
     }
@@ -395,7 +390,7 @@ static pc_transport *transport_of_bundle(const duet_pc *pc, const duet_sdp *offe
 /* Section `i` keeps its transport, or shares that of its bundle. */
 static int plan_transport(duet_pc *pc, const duet_sdp *offer, pc_transport **plan, size_t i)
 {
-    plan[i] = agreed_transport(pc, i);
+    plan[i] = pc_section_transport(pc, i);
     if (!plan[i])
         plan[i] = transport_of_bundle(pc, offer, plan, i);
     return plan[i] ? DUET_OK : transport_for_new_section(pc, i, &plan[i]);

@@ -257,6 +257,8 @@ int pc_check_certificates(duet_pc *pc, const duet_sdp *remote);
 int pc_check_local(duet_pc *pc, const duet_sdp *local);
 
 void pc_retire_transports(duet_pc *pc);
+/* NULL: there is no such section, it is rejected or not known yet. */
+pc_transport *pc_section_transport(const duet_pc *pc, size_t i);
 /* The mid of an m-section: the one that it has, or else one that is made (RFC 9429 section 5.10) and stays.
  * @param out  room for PC_MID_MAX + 1 */
 void pc_section_mid(const duet_pc *pc, const duet_sdp *sdp, size_t i, char *out);

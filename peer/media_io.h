@@ -35,9 +35,8 @@ typedef struct pc_sound {
     double level;           /* of the last piece: root mean square, 1 is full scale */
     double energy, seconds; /* W3C totalAudioEnergy, totalSamplesDuration */
 } pc_sound;
-void pc_sound_add(pc_sound *sound, const int16_t *samples, size_t count, uint8_t channels, uint32_t rate);
-/* RFC 6464: the level in -dBov, 0 to 127, of full scale. */
-uint8_t pc_audio_level(const int16_t *samples, size_t count);
+/* @return the level of these samples in -dBov, 0 to 127, of full scale: RFC 6464 */
+uint8_t pc_sound_add(pc_sound *sound, const int16_t *samples, size_t count, uint8_t channels, uint32_t rate);
 
 /* Pictures that were given, encoded or decoded. */
 typedef struct pc_pictures {

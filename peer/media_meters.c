@@ -14,20 +14,21 @@ static double power_of(const int16_t *samples, size_t count)
     return count ? sum / (double)count / (32768.0 * 32768.0) : 0;
 }
 
-uint8_t pc_audio_level(const int16_t *samples, size_t count)
+static uint8_t level_of(double power)
 {
-    double power = power_of(samples, count), level = power > 0 ? -10 * log10(power) : 127;
+    double level = power > 0 ? -10 * log10(power) : 127;
 
     return level > 127 ? 127 : level < 0 ? 0 : (uint8_t)level;
 }
 
-void pc_sound_add(pc_sound *sound, const int16_t *samples, size_t count, uint8_t channels, uint32_t rate)
+uint8_t pc_sound_add(pc_sound *sound, const int16_t *samples, size_t count, uint8_t channels, uint32_t rate)
 {
     double power = power_of(samples, count * channels), seconds = (double)count / rate;
 
     sound->level = sqrt(power);
     sound->energy += power * seconds;
     sound->seconds += seconds;
+    return level_of(power);
 }
 
 void pc_pictures_add(pc_pictures *pictures, uint16_t width, uint16_t height, bool is_keyframe, duet_time now)

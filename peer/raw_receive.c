@@ -245,20 +245,19 @@ static bool is_silence(const struct pc_playout *p)
 }
 
 /* Microphones are never silent: what a sender could leave out as background is as good as silence. */
-static bool is_background(struct pc_playout *p)
+static bool is_background(struct pc_playout *p, uint8_t level)
 {
     duet_comfort_noise noise;
-    uint8_t level = pc_audio_level(p->decoded, p->count * CHANNELS);
 
     return duet_dtx_decide(&p->background, level, (uint32_t)(p->count * 1000 / RATE), &noise) != DUET_DTX_VOICE;
 }
 
 /* What was made up says nothing about the background. */
-static bool may_change_delay(struct pc_playout *p, duet_audio_action action)
+static bool may_change_delay(struct pc_playout *p, duet_audio_action action, uint8_t level)
 {
     if (action == DUET_AUDIO_NOISE)
         return true;
-    bool is_quiet = action == DUET_AUDIO_DECODE ? is_background(p) : p->was_silent;
+    bool is_quiet = action == DUET_AUDIO_DECODE ? is_background(p, level) : p->was_silent;
     return is_quiet || is_silence(p);
 }
 
@@ -359,8 +358,8 @@ static void next_piece(pc_receive *r)
         duet_audio_jitter_had_no_fec(p->jitter);
         conceal(r, &piece);
     }
-    p->was_silent = may_change_delay(p, piece.action);
-    pc_sound_add(&r->sound, p->decoded, p->count, CHANNELS, RATE);
+    uint8_t level = pc_sound_add(&r->sound, p->decoded, p->count, CHANNELS, RATE);
+    p->was_silent = may_change_delay(p, piece.action, level);
 }
 
 static void take(const struct pc_playout *p, int16_t *out, size_t count, uint8_t channels)

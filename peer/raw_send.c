@@ -166,11 +166,11 @@ static int send_packet(pc_send *s, duet_time captured)
 {
     struct pc_encoder *e = s->encoder;
     duet_audio_frame raw = {e->held, e->packet, e->sample_rate, e->channels};
-    uint8_t data[AUDIO_BYTES_MAX], level = pc_audio_level(e->held, e->packet * e->channels);
+    uint8_t level = pc_sound_add(&s->sound, e->held, e->packet, e->channels, e->sample_rate);
+    uint8_t data[AUDIO_BYTES_MAX];
     size_t len;
     int err = DUET_OK;
 
-    pc_sound_add(&s->sound, e->held, e->packet, e->channels, e->sample_rate);
     e->held_count = 0;
     if (!has_voice(s, level, captured, &err))
         return err;
