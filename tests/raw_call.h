@@ -16,4 +16,13 @@ static inline void raw_sides_create(world *w, void (*on_track)(void *user, duet_
     side_create(&w->bob, &b);
 }
 
+/* Ten milliseconds are played, once there is a track. */
+static inline void raw_hear(duet_receiver *receiver)
+{
+    int16_t samples[480];
+
+    if (receiver)
+        assert_int_equal(duet_receiver_read_audio(receiver, samples, 480, 1), DUET_OK);
+}
+
 #endif

@@ -1,6 +1,7 @@
 /* Calls with a peer whose descriptions have no mids and no BUNDLE, as those of gateways and old phones: each m-section is found
  * by its place (RFC 9429 sections 5.3.1 and 5.10), and the call can be changed later by either side. */
 #include "duet/transceiver.h"
+#include "encoded_frame.h"
 #include "peer_world.h"
 
 #define EVERY DUET_MS(20)
@@ -60,19 +61,10 @@ static void on_track(void *user, duet_pc *pc, duet_transceiver *transceiver)
 
 static void send_all(duet_pc *pc, duet_time now)
 {
-    uint8_t data[100] = {0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00}; /* a key frame of VP8 */
     duet_transceiver *t;
 
-    for (size_t i = 0; (t = duet_pc_transceiver_at(pc, i)); i++) {
-        duet_outgoing_frame frame = {.data = data,
-                                     .len = sizeof(data),
-                                     .payload_type = DUET_FRAME_OWN_CODEC,
-                                     .info = {.is_keyframe = true, .temporal_id = -1},
-                                     .captured = now};
-        data[0] = duet_transceiver_kind(t) == DUET_SDP_AUDIO ? 0x78 : 0x10;
-        if (duet_sender_is_active(duet_transceiver_sender(t)))
-            assert_int_equal(duet_sender_send_frame(duet_transceiver_sender(t), &frame), DUET_OK);
-    }
+    for (size_t i = 0; (t = duet_pc_transceiver_at(pc, i)); i++)
+        send_encoded_frame(t, now);
 }
 
 static void send_frames(void *arg)
